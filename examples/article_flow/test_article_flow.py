@@ -1,0 +1,83 @@
+"""A flow around a crew: which way the router went, and what the crew was told in each round."""
+
+import pytest
+
+from examples.article_flow.flow import ArticleFlow
+from examples.scripted_llm import ScriptedLLM
+from pytest_crewai_trace import Trace
+
+TREE = """
+flow ArticleFlow
+  method write -> 'Too long.'
+    crew writing
+      task draft
+        agent Author
+          llm gpt-4o-mini -> 'Draft 1 about tests.'
+      task judge
+        agent Critic
+          llm gpt-4o-mini -> 'Too long.'
+  method review -> 'revise'
+  method rewrite -> 'APPROVE'
+    crew writing
+      task draft
+        agent Author
+          llm gpt-4o-mini -> 'Draft 2 about tests.'
+      task judge
+        agent Critic
+          llm gpt-4o-mini -> 'APPROVE'
+  method review -> 'approve'
+  method publish -> 'Draft 2 about tests.'
+""".strip()
+
+
+def article_flow(*verdicts: str) -> ArticleFlow:
+    """A flow whose author writes one draft for each verdict of its critic."""
+    drafts = [f"Draft {number} about tests." for number, _ in enumerate(verdicts, start=1)]
+    return ArticleFlow(ScriptedLLM({"Author": drafts, "Critic": verdicts}))
+
+
+def routes(trace: Trace) -> list[object]:
+    return [method.result for method in trace.methods.named("review")]
+
+
+def test_a_good_draft_is_published(crewai_trace: Trace) -> None:
+    article_flow("APPROVE").kickoff(inputs={"topic": "tests"})
+
+    assert routes(crewai_trace) == ["approve"]
+    assert crewai_trace.methods.names == ["write", "review", "publish"]
+    assert crewai_trace.task("draft").output == "Draft 1 about tests."
+    assert crewai_trace.output == "Draft 1 about tests."
+
+
+def test_a_bad_draft_is_written_again(crewai_trace: Trace) -> None:
+    article_flow("Too long.", "APPROVE").kickoff(inputs={"topic": "tests"})
+
+    assert routes(crewai_trace) == ["revise", "approve"]
+    first, second = crewai_trace.crews
+    assert first.inputs == {"topic": "tests", "remark": "none"}
+    assert second.inputs == {"topic": "tests", "remark": "Too long."}
+    assert "Too long." in second.task("draft").description
+
+
+def test_each_round_costs_two_calls(crewai_trace: Trace) -> None:
+    article_flow("Too long.", "APPROVE").kickoff(inputs={"topic": "tests"})
+
+    assert [crew.usage.requests for crew in crewai_trace.crews] == [2, 2]
+    assert crewai_trace.method("write").usage.total_tokens == 240
+    assert crewai_trace.flow("ArticleFlow").usage.total_tokens == 480
+
+
+def test_the_author_does_not_get_a_fourth_try(crewai_trace: Trace) -> None:
+    with pytest.raises(RuntimeError, match="not approved after 3 drafts: Too bold"):
+        article_flow("Too long.", "Too short.", "Too bold.").kickoff(inputs={"topic": "tests"})
+
+    assert len(crewai_trace.crews) == 3
+    assert crewai_trace.methods.failed.names == ["review"]
+    assert {str(error) for error in crewai_trace.errors} == {"RuntimeError: not approved after 3 drafts: Too bold."}
+    assert "publish" not in crewai_trace.methods.names
+
+
+def test_the_whole_run(crewai_trace: Trace) -> None:
+    article_flow("Too long.", "APPROVE").kickoff(inputs={"topic": "tests"})
+
+    assert crewai_trace.render() == TREE

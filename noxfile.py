@@ -1,0 +1,185 @@
+"""Everything a change is checked with: ``nox -l`` lists it. Each session installs what it needs itself."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_external_run = True
+nox.options.sessions = ["lint", "typecheck", "tests"]
+
+DEV = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]["dev"]
+OLDEST, NEWEST = "1.13.0", "newest"
+CREWAI = [OLDEST, "1.14.7", "1.15.0", "1.15.21", "1.15.22", NEWEST]
+EXAMPLES = "examples"
+
+
+def requirement(tool: str) -> str:
+    """The tool with the bounds that pyproject.toml gives it."""
+    return next(line for line in DEV if re.match(rf"{tool}\b", line))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests: ``nox -s tests -- -k flow``."""
+    install(session, "-e", ".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """The tests, with the lowest version of everything that pyproject.toml names."""
+    if session.venv_backend != "uv":
+        session.error("only uv can resolve to the lowest versions: pip install uv")
+    install(session, "--resolution", "lowest-direct", "-e", ".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff's rules and its format."""
+    session.install(requirement("ruff"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """Mypy, strict, with crewAI's own types."""
+    session.install("-e", ".", requirement("mypy"))
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The code blocks of README and docs, run."""
+    install(session, "-e", ".[test]")
+    session.run("pytest", "tests/docs", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks: ratios, not times."""
+    if not Path("benchmarks/run.py").exists():
+        session.skip("there is no benchmarks/run.py")
+    install(session, "-e", ".[test]")
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("crewai", CREWAI, ids=CREWAI)
+def compat(session: nox.Session, crewai: str) -> None:
+    """Contract tests and examples on each crewAI: ``nox -s compat -- 1.13.0 newest -k flow``."""
+    picked, pytest_args = split(session.posargs)
+    if crewai not in picked:
+        session.skip("not picked")
+    session.notify("compat_table", posargs=[])
+    upgrade = ["--upgrade", "crewai"] if crewai == NEWEST else [f"crewai=={crewai}"]
+    install(session, "-e", ".[test]", *upgrade)
+    found = session.run("python", "-c", "from importlib.metadata import version; print(version('crewai'))", silent=True)
+    folder = session.cache_dir.resolve() / f"compat-{crewai}"
+    shutil.rmtree(folder, ignore_errors=True)
+    trees, junit = folder / "trees", folder / "junit.xml"
+    result = RESULTS[crewai] = Result(version=str(found).strip())
+    try:
+        session.run(
+            *("python", "-m", "pytest", "tests/contract", EXAMPLES, "-p", "tests.support.trees", f"--junitxml={junit}"),
+            *pytest_args,
+            env={"CREWAI_TREES": str(trees)},
+            success_codes=[0, 5],  # 5: -k left no test
+        )
+    finally:
+        result.read(junit, trees)
+
+
+@nox.session(venv_backend="none")
+def compat_table(session: nox.Session) -> None:
+    """What the compat sessions of this run found; they ask for it themselves."""
+    if not RESULTS:
+        session.error("nothing to show: run nox -s compat")
+    reference = next(iter(RESULTS.values()))
+    rows = [("crewAI", "passed", "failed", "skipped", "seconds", "example trees")]
+    differences: list[str] = []
+    for result in RESULTS.values():
+        different = result.different_from(reference)
+        verdict = f"{len(different)} different" if different else f"{len(result.trees)} equal"
+        rows.append((result.version, *(str(result.counts.get(column, "-")) for column in rows[0][1:5]), verdict))
+        differences += different
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+    if differences:
+        print(*differences, sep="\n")
+        session.error(f"example trees that differ from those on crewAI {reference.version}: {len(differences)}")
+
+
+@dataclass
+class Result:
+    """One run on one crewAI."""
+
+    version: str
+    counts: dict[str, int] = field(default_factory=dict)
+    trees: dict[str, str] = field(default_factory=dict)
+
+    def read(self, junit: Path, trees: Path) -> None:
+        """Take in what pytest wrote, as far as it came."""
+        if junit.exists():
+            suite = ElementTree.parse(junit).getroot()[0]
+            total, failures, errors, skipped = (
+                int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")
+            )
+            self.counts = {
+                "passed": total - failures - errors - skipped,
+                "failed": failures + errors,
+                "skipped": skipped,
+                "seconds": round(float(suite.get("time", 0))),
+            }
+        for path in sorted(trees.glob("*.json")):
+            test = json.loads(path.read_text("utf-8"))
+            if test["nodeid"].startswith(f"{EXAMPLES}/"):
+                self.trees[test["nodeid"]] = test["tree"]
+
+    def different_from(self, other: Result) -> list[str]:
+        """A diff for each example whose tree is not the other's."""
+        names = sorted({*self.trees, *other.trees})
+        return [
+            "\n".join(
+                difflib.unified_diff(
+                    other.trees.get(name, "(no trace)").splitlines(),
+                    self.trees.get(name, "(no trace)").splitlines(),
+                    f"{name} on crewAI {other.version}",
+                    f"{name} on crewAI {self.version}",
+                    lineterm="",
+                )
+            )
+            for name in names
+            if self.trees.get(name) != other.trees.get(name)
+        ]
+
+
+RESULTS: dict[str, Result] = {}
+
+
+def install(session: nox.Session, *requirements: str) -> None:
+    """Install, and compile to byte code before anything is timed: pip does, uv has to be asked."""
+    session.install(*requirements, env={"UV_COMPILE_BYTECODE": "1"})
+
+
+def split(posargs: list[str]) -> tuple[list[str], list[str]]:
+    """The crewAI versions that stand first, and pytest's arguments after them."""
+    names = []
+    while posargs and re.fullmatch(r"\d+(\.\d+)*|oldest|newest", posargs[0]):
+        name, *posargs = posargs
+        names.append(OLDEST if name == "oldest" else name)
+    if unknown := set(names) - set(CREWAI):
+        raise ValueError(f"no compat session for crewAI {', '.join(sorted(unknown))}; there are {', '.join(CREWAI)}")
+    return names or CREWAI, posargs

@@ -1,0 +1,45 @@
+"""Trace-based testing of crewAI agents."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.errors import (
+        CrewaiTraceError,
+        HookError,
+        SpanLookupError,
+        TraceDocumentError,
+        TraceIncompleteError,
+    )
+    from pytest_crewai_trace.trace.span import Error, Span, SpanEvent, ToolCall
+    from pytest_crewai_trace.trace.trace import Trace
+    from pytest_crewai_trace.trace.usage import Usage
+
+__all__ = [
+    "CrewaiTraceError",
+    "Error",
+    "HookError",
+    "Span",
+    "SpanEvent",
+    "SpanLookupError",
+    "ToolCall",
+    "Trace",
+    "TraceDocumentError",
+    "TraceIncompleteError",
+    "Usage",
+]
+
+_HOMES = {
+    **dict.fromkeys(("Error", "Span", "SpanEvent", "ToolCall"), "trace.span"),
+    "Trace": "trace.trace",
+    "Usage": "trace.usage",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Every pytest run of everyone who installed the plugin imports this module: pydantic only when a name is used.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)

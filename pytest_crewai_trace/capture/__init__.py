@@ -1,0 +1,1 @@
+"""From crewAI's events to a trace. The only part, with ``replay``, that touches crewAI."""

@@ -1,0 +1,226 @@
+"""The hook on crewAI's event bus.
+
+It sits on the class, below handlers: tests clear those, ``scoped_handlers()`` removes them, and they run in a pool in
+any order. Private names touched: ``CrewAIEventsBus.emit``, ``aemit`` and ``replay`` of ``crewai.events.event_bus``.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timezone
+from itertools import count
+from typing import Any
+
+import wrapt
+
+from pytest_crewai_trace.capture.mapping import rule_of
+from pytest_crewai_trace.capture.recorder import Recorder
+
+BUS_MODULE = "crewai.events.event_bus"
+_CONTEXT_MODULE = "crewai.events.event_context"
+_METHODS = ("emit", "aemit", "replay")
+_KEPT_RECORDS = 8
+
+
+class Recording:
+    """A session's recording: the record of the test that runs now, and the last ones, for events that come late."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self.warn = warn
+        self.current: Recorder | None = None
+        self._earlier: deque[Recorder] = deque(maxlen=_KEPT_RECORDS)
+        self._sequence = count()
+        self._outer: Recording | None = None
+
+    def start(self) -> None:
+        """Hook the bus, now or when crewAI is imported. Does not import it."""
+        global _running
+        self._outer, _running = _running, self
+        wrapt.register_post_import_hook(_hook, BUS_MODULE)
+
+    def stop(self) -> None:
+        """Take the hook away, unless an outer session (pytest inside pytest) needs it."""
+        global _running  # noqa: PLW0603
+        _running = self._outer
+        if _running is None:
+            _unhook()
+
+    def begin(self) -> Recorder:
+        """A new record, which takes the events from now on."""
+        recorder = Recorder(began=time.perf_counter_ns(), began_at=datetime.now(timezone.utc))
+        _clear_scope()
+        self._doubt_replaced(recorder)
+        self.current = recorder
+        return recorder
+
+    def end(self, recorder: Recorder) -> None:
+        """Close a record. Later events of what it holds still go to it."""
+        self._doubt_replaced(recorder)
+        recorder.closed = True
+        self._earlier.append(recorder)
+        if self.current is recorder:
+            self.current = None
+
+    def settle(self, recorder: Recorder, seconds: float) -> None:
+        """Wait, at most ``seconds`` each, for what a test started in other threads and for crewAI's own handlers.
+
+        Those print: a panel that comes late lands among pytest's dots.
+        """
+        recorder.settle(seconds)
+        flush = getattr(getattr(sys.modules.get(BUS_MODULE), "crewai_event_bus", None), "flush", None)
+        if flush is not None and recorder.rows:
+            flush(seconds)
+
+    def _doubt_replaced(self, recorder: Recorder) -> None:
+        """A class whose method was patched, or an instance whose method is a mock, keeps events from us."""
+        module = sys.modules.get(BUS_MODULE)
+        bus_class = getattr(module, "CrewAIEventsBus", None)
+        for name in _METHODS if bus_class is not None else ():
+            hooked = vars(bus_class).get(name)
+            if hooked is not None and not isinstance(hooked, _Hook):
+                recorder.doubt(f"CrewAIEventsBus.{name} was replaced, so events went past the recorder")
+            elif name in vars(getattr(module, "crewai_event_bus", None) or object):
+                recorder.doubt(replaced(name))
+
+    def owner(self, event: Any, source: Any) -> Recorder | None:
+        """The record that an event belongs to: that which holds its start or its parent, else the running test's."""
+        fields = event.__dict__
+        current = self.current
+        related = fields.get("started_event_id") or fields.get("parent_event_id")
+        if current is not None:
+            if related is not None and current.knows(related):
+                return current
+            if related is None and not any(earlier.has_open for earlier in self._earlier):
+                return current
+        rule = rule_of(event)
+        candidates = [*self._earlier] if current is None else [*self._earlier, current]
+        return next((one for one in reversed(candidates) if one.claims(rule, fields, source)), current)
+
+
+_running: Recording | None = None
+
+
+def replaced(name: str) -> str:
+    return f"crewai_event_bus.{name} was replaced (by a mock?), so events went past the recorder"
+
+
+class _Hook(wrapt.FunctionWrapper):  # type: ignore[type-arg,unused-ignore]  # generic in newer wrapt only
+    """A wrapped method of the bus class that notices when somebody puts a mock over it on the instance."""
+
+    def __init__(self, wrapped: Any, wrapper: Any, name: str) -> None:
+        super().__init__(wrapped, wrapper)
+        self._self_name = name
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        over = None if instance is None else vars(instance).get(self._self_name)
+        return super().__get__(instance, owner) if over is None else over
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        vars(instance)[self._self_name] = value
+        recorder = None if _running is None else _running.current
+        if recorder is not None:
+            recorder.doubt(replaced(self._self_name))
+
+    def __delete__(self, instance: Any) -> None:
+        try:
+            del vars(instance)[self._self_name]
+        except KeyError:
+            raise AttributeError(self._self_name) from None
+
+
+def _hook(module: Any) -> None:
+    if _running is None:
+        return
+    bus_class = getattr(module, "CrewAIEventsBus", None)
+    for name, wrapper in (("emit", _emit), ("aemit", _aemit), ("replay", _replay)):
+        method = vars(bus_class).get(name) if bus_class is not None else None
+        if method is None:
+            if name == "emit":  # ``replay`` came with checkpoints
+                _running.warn(f"this crewAI has no {BUS_MODULE}.CrewAIEventsBus.{name}: nothing can be traced")
+            continue
+        if not isinstance(method, _Hook):
+            setattr(bus_class, name, _Hook(method, wrapper, name))
+
+
+def _unhook() -> None:
+    bus_class = getattr(sys.modules.get(BUS_MODULE), "CrewAIEventsBus", None)
+    for name in _METHODS if bus_class is not None else ():
+        method = vars(bus_class).get(name)
+        if isinstance(method, _Hook):
+            setattr(bus_class, name, method.__wrapped__)
+
+
+def _clear_scope() -> None:
+    """Forget what earlier runs left in this context: open scopes of those that raised would be new runs' parents."""
+    context = sys.modules.get(_CONTEXT_MODULE)
+    bus = getattr(sys.modules.get(BUS_MODULE), "crewai_event_bus", None)
+    for owner, name, arguments in (
+        (context, "restore_event_scope", ((),)),
+        (context, "reset_last_event_id", ()),
+        (bus, "reset_runtime_state", ()),  # else a checkpoint written in one test holds the flows of earlier ones
+    ):
+        function = getattr(owner, name, None)
+        if function is not None:
+            function(*arguments)
+
+
+def _current_scope() -> str | None:
+    """The id of the scope that is open in this context; ``aemit`` of older versions does not ask for it."""
+    function = getattr(sys.modules.get(_CONTEXT_MODULE), "get_current_parent_id", None)
+    return None if function is None else function()
+
+
+def _bound(source: Any = None, event: Any = None) -> tuple[Any, Any]:
+    return source, event
+
+
+def _emit(wrapped: Any, instance: Any, args: Any, kwargs: Any, *, replayed: bool = False) -> Any:
+    recording = _running
+    if recording is None:
+        return wrapped(*args, **kwargs)
+    sequence, at = next(recording._sequence), time.perf_counter_ns()
+    source, event = args if len(args) == 2 else _bound(*args, **kwargs)
+    given_start = event.__dict__.get("started_event_id") is not None
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        _record(recording, source, event, sequence, at, given_start, replayed)
+
+
+def _replay(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    return _emit(wrapped, instance, args, kwargs, replayed=True)
+
+
+async def _aemit(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    recording = _running
+    if recording is None:
+        return await wrapped(*args, **kwargs)
+    sequence, at = next(recording._sequence), time.perf_counter_ns()
+    source, event = _bound(*args, **kwargs)
+    given_start = event.__dict__.get("started_event_id") is not None
+    try:
+        return await wrapped(*args, **kwargs)
+    finally:
+        _record(recording, source, event, sequence, at, given_start, False, _current_scope())
+
+
+def _record(
+    recording: Recording,
+    source: Any,
+    event: Any,
+    sequence: int,
+    at: int,
+    given_start: bool,
+    replayed: bool,
+    parent: str | None = None,
+) -> None:
+    try:
+        owner = recording.owner(event, source)
+        if owner is not None:
+            owner.take(source, event, sequence, at, given_start=given_start, replayed=replayed, parent=parent)
+    except Exception as error:  # noqa: BLE001 - nothing of ours may end the user's run
+        if recording.current is not None and recording.current.error is None:
+            recording.current.error = error

@@ -1,0 +1,333 @@
+"""One test's record: what the bus emitted while it ran, as plain data."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+import traceback
+import weakref
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pytest_crewai_trace.capture.mapping import Rule, identify, rule_of
+from pytest_crewai_trace.capture.plain import message_of, plain
+from pytest_crewai_trace.trace.messages import Messages
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.trace.semconv import Kind
+
+# crewAI saves memories in the background and these may be the only spans that begin when their run is over.
+BACKGROUND: Kind = "memory"
+_MOST_FRAMES = 30
+MOST_TRACEBACK = 20_000  # characters, from the end
+
+
+class Row:
+    """One event. ``source`` is the ``id()`` of what emitted it; ``hidden`` ones are of crewAI's own machinery."""
+
+    __slots__ = (
+        "at",
+        "error",
+        "event_id",
+        "fields",
+        "given_start",
+        "hidden",
+        "identifiers",
+        "parent_id",
+        "replayed",
+        "rule",
+        "sequence",
+        "source",
+        "start_id",
+        "task",
+        "thread",
+        "type",
+    )
+
+    def __init__(self, rule: Rule, event_type: str, sequence: float, at: int) -> None:
+        self.rule = rule
+        self.type = event_type
+        self.sequence = sequence
+        self.at = at
+        self.event_id = ""
+        self.parent_id: str | None = None
+        self.start_id: str | None = None
+        self.given_start = False
+        self.source = 0
+        self.thread = 0
+        self.task: weakref.ref[asyncio.Task[Any]] | None = None
+        self.hidden = False
+        self.replayed = False
+        self.fields: dict[str, Any] = {}
+        self.identifiers: dict[str, str] = {}
+        self.error: dict[str, Any] | None = None
+
+
+class Chunks:
+    """How many chunks an LLM call gave, and when the first came."""
+
+    __slots__ = ("count", "first")
+
+    def __init__(self, first: int) -> None:
+        self.count = 0
+        self.first = first
+
+
+class Recorder:
+    """Takes every event of one test. Never raises into the run; keeps its first error for the test to fail with."""
+
+    def __init__(self, *, began: int, began_at: datetime) -> None:
+        self.began = began
+        self.began_at = began_at
+        self.thread = threading.get_ident()
+        self.rows: list[Row] = []
+        self.chunks: dict[str, Chunks] = {}
+        self.chunk_events = 0
+        self.error: BaseException | None = None
+        self.doubts: list[str] = []
+        self.closed = False
+        # Kept alive, so that an id() names one object for as long as the record lives.
+        self._sources: dict[int, object] = {}
+        self._starts: dict[str, Row] = {}
+        self._open: dict[str, Row] = {}
+        self._conversations: dict[tuple[int, str | None], tuple[list[Any], Messages]] = {}
+        self._tools: dict[int, tuple[Any, tuple[Any, ...]]] = {}
+        self._changed = threading.Condition()
+
+    # -- taking events ----------------------------------------------------------------------------------------------
+
+    def take(
+        self, source: Any, event: Any, sequence: int, at: int, *, given_start: bool, replayed: bool, parent: str | None
+    ) -> None:
+        """Keep one event, after the bus gave it its ids; ``parent`` is its scope where the bus did not say."""
+        try:
+            self._take(source, event, sequence, at, given_start, replayed, parent)
+        except Exception as error:  # noqa: BLE001 - nothing of ours may end the user's run
+            if self.error is None:
+                self.error = error
+
+    def doubt(self, reason: str) -> None:
+        """Remember, once, why events may be missing."""
+        if reason not in self.doubts:
+            self.doubts.append(reason)
+
+    def _take(
+        self,
+        source: Any,
+        event: Any,
+        sequence: int,
+        at: int,
+        given_start: bool,
+        replayed: bool,
+        parent: str | None,
+    ) -> None:
+        fields = event.__dict__
+        rule = rule_of(event)
+        if rule.role == "chunk":
+            self._count_chunk(str(fields.get("call_id")), at)
+            return
+        event_type = fields.get("type")
+        row = Row(rule, event_type if isinstance(event_type, str) else type(event).__name__, sequence, at)
+        row.event_id = str(fields.get("event_id"))
+        row.parent_id = fields.get("parent_event_id") or parent
+        row.start_id = fields.get("started_event_id")
+        row.given_start = given_start
+        row.source = id(source)
+        self._sources.setdefault(row.source, source)
+        if rule.kind in ("flow", "method"):
+            row.hidden = is_infrastructure(source)
+        if replayed:
+            row.replayed = True
+        elif not row.hidden:
+            row.fields = rule.read(fields, source)
+        if rule.kind is not None and not replayed:
+            row.identifiers = identify(rule.kind, fields, source)
+        if rule.role == "begin":
+            row.thread = threading.get_ident()
+            row.task = _running_task()
+            if rule.kind == "llm":
+                row.fields["messages"] = self._share(fields.get("messages"), (row.source, fields.get("agent_id")))
+                row.fields["tool_definitions"] = self._definitions(row.source, fields.get("tools"))
+        elif rule.role == "end":
+            row.error = _error(fields) if rule.failed else _interrupted(rule)
+        with self._changed:
+            self.rows.append(row)
+            if rule.role == "begin" and not replayed:
+                self._starts[row.event_id] = self._open[row.event_id] = row
+            elif rule.role == "end":
+                self._close(self._ended_by(rule, row.start_id, row.source))
+
+    def _count_chunk(self, call_id: str, at: int) -> None:
+        with self._changed:
+            self.chunk_events += 1
+            chunks = self.chunks.get(call_id)
+            if chunks is None:
+                chunks = self.chunks[call_id] = Chunks(at)
+            chunks.count += 1
+
+    def _share(self, messages: Any, key: tuple[int, str | None]) -> Messages:
+        """The conversation, with what it has in common with the last one of the same model and agent kept once."""
+        if isinstance(messages, str):
+            messages = [{"role": "user", "content": messages}]
+        if not isinstance(messages, list):
+            return Messages()
+        known, base = self._conversations.get(key, ([], Messages()))
+        shared = _common(known, messages)
+        if 0 < shared == len(messages) == len(known):
+            return base
+        tail = [m if isinstance(m, dict) else {"content": m} for m in map(plain, messages[shared:])]
+        made = Messages(tail, base if shared else None, shared)
+        self._conversations[key] = ([*known[:shared], *tail], made)
+        return made
+
+    def _definitions(self, source: int, tools: Any) -> tuple[Any, ...]:
+        """The tools offered to a model; the same ones, call after call, are kept once."""
+        if not tools:
+            return ()
+        known = self._tools.get(source)
+        if known is None or known[0] != tools:
+            frozen = plain(tools)
+            known = self._tools[source] = (frozen, tuple(frozen) if isinstance(frozen, list) else (frozen,))
+        return known[1]
+
+    # -- what is still open -----------------------------------------------------------------------------------------
+
+    def _ended_by(self, rule: Rule, start_id: str | None, source: int) -> Row | None:
+        """The open start that an end event ends: the one the bus names, unless crewAI's scopes got out of step."""
+        named = self._open.get(start_id or "")
+        if named is not None and named.type == rule.partner:
+            return named
+        for row in reversed(list(self._open.values())):
+            if row.type == rule.partner and row.source == source:
+                return row
+        return None
+
+    def _close(self, row: Row | None) -> None:
+        if row is not None:
+            del self._open[row.event_id]
+            self._changed.notify_all()
+
+    def _top(self, row: Row) -> Row:
+        """The run that a span belongs to; a background operation is a run of its own."""
+        while row.rule.kind != BACKGROUND or row.event_id not in self._open:
+            above = self._starts.get(row.parent_id or "")
+            if above is None or above is row:
+                return row
+            row = above
+        return row
+
+    def _may_go_on(self, row: Row) -> bool:
+        """Whether the run that a span belongs to can still go on; after the test, not what it merely left open."""
+        top = self._top(row)
+        if top.event_id not in self._open:
+            return False
+        if not self.closed:
+            return True
+        task = None if top.task is None else top.task()
+        return top.thread != self.thread or (task is not None and not task.done())
+
+    def release(self) -> None:
+        """Let go of what only building the trace needs; what is still open goes on to claim its own events."""
+        self.rows.clear()
+        self._conversations.clear()
+        self._tools.clear()
+        self._sources = {row.source: self._sources[row.source] for row in self._open.values()}
+
+    def settle(self, seconds: float, *, only: str | None = None, besides: set[str] | None = None) -> None:
+        """Wait, at most ``seconds``, for what still runs in other threads: spans of one kind, or any.
+
+        ``besides`` takes the ids of those that were waited for in vain, so that nobody waits for them again.
+        """
+        deadline = time.monotonic() + seconds
+        given_up = set() if besides is None else besides
+        with self._changed:
+            while waited := self._running_elsewhere(only, given_up):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    given_up.update(waited)
+                    return
+                # An end wakes us; a thread that dies without one is only seen by looking.
+                self._changed.wait(min(left, 0.05))
+
+    def _running_elsewhere(self, only: str | None, besides: set[str]) -> list[str]:
+        if not self._open:
+            return []
+        alive = {thread.ident for thread in threading.enumerate()} - {self.thread, threading.get_ident()}
+        return [
+            event_id
+            for event_id, row in self._open.items()
+            if event_id not in besides
+            and row.thread in alive
+            and (only is None or row.rule.kind == only)
+            and self._top(row).thread in alive
+        ]
+
+    # -- whose event is it ------------------------------------------------------------------------------------------
+
+    @property
+    def has_open(self) -> bool:
+        return bool(self._open)
+
+    def knows(self, event_id: str | None) -> bool:
+        """Whether the event of this id began a span of this record."""
+        return event_id in self._starts
+
+    def claims(self, rule: Rule, fields: dict[str, Any], source: Any) -> bool:
+        """Whether an event that comes after the test goes on with something of it.
+
+        A scope that a run left behind in somebody's context is none: the run is over.
+        """
+        with self._changed:
+            if rule.role == "end":
+                row = self._ended_by(rule, fields.get("started_event_id"), id(source))
+                return row is not None and self._may_go_on(row)
+            if rule.role == "chunk":
+                return str(fields.get("call_id")) in self.chunks
+            parent = self._starts.get(fields.get("parent_event_id") or "")
+            return parent is not None and (rule.kind == BACKGROUND or self._may_go_on(parent))
+
+
+def is_infrastructure(source: Any) -> bool:
+    """Whether a flow is crewAI's own machinery: the agent executor, or encoding and recall of memories."""
+    return getattr(source, "suppress_flow_events", False) is True and type(source).__module__.startswith("crewai.")
+
+
+def _running_task() -> weakref.ref[asyncio.Task[Any]] | None:
+    if asyncio._get_running_loop() is None:
+        return None
+    task = asyncio.current_task()
+    return None if task is None else weakref.ref(task)
+
+
+def _error(fields: dict[str, Any]) -> dict[str, Any]:
+    """What a failure says, with the exception's class and traceback where the event is emitted while it is handled."""
+    said = fields.get("error")
+    raised = said if isinstance(said, BaseException) else sys.exc_info()[1]
+    message = message_of(said) if isinstance(said, BaseException) else plain(said)
+    found: dict[str, Any] = {"message": message if isinstance(message, str) else str(message or "")}
+    if raised is not None and (raised is said or message_of(raised) in found["message"]):
+        found["type"] = type(raised).__name__
+        if raised.__traceback__ is not None:
+            lines = traceback.format_exception(type(raised), raised, raised.__traceback__, limit=-_MOST_FRAMES)
+            found["traceback"] = plain("".join(lines)[-MOST_TRACEBACK:])
+    return found
+
+
+def _interrupted(rule: Rule) -> dict[str, Any] | None:
+    """A tool's end that crewAI reports, as a success, while an interrupt or exit flies past it is none."""
+    raised = sys.exc_info()[1] if rule.kind == "tool" else None
+    if raised is None or isinstance(raised, Exception):
+        return None
+    return {"type": type(raised).__name__, "message": message_of(raised)}
+
+
+def _common(known: list[Any], messages: list[Any]) -> int:
+    """How many first messages are equal."""
+    if len(known) <= len(messages) and messages[: len(known)] == known:
+        return len(known)
+    for place, (one, other) in enumerate(zip(known, messages, strict=False)):
+        if one != other:
+            return place
+    return min(len(known), len(messages))

@@ -1,0 +1,64 @@
+"""The pytest plugin: hooks and options, each delegating. Every pytest run loads it, so it imports next to nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_crewai_trace import settings
+from pytest_crewai_trace.fixtures import crewai_trace
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+__all__ = ["crewai_trace"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    settings.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from pytest_crewai_trace import hooks
+
+    pluginmanager.add_hookspecs(hooks)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "crewai_trace(enabled=True): trace this test's crews and flows, or with enabled=False do not"
+    )
+    config.stash[settings.SETTINGS] = settings.resolve(config)
+    if config.stash[settings.SETTINGS].enabled:
+        _start(config)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    traced = [item for item in items if settings.is_traced(item, config.stash[settings.SETTINGS])]
+    if traced:
+        _start(config)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if not config.stash[settings.SETTINGS].enabled:
+        return None
+    from pytest_crewai_trace.report.terminal import header
+
+    return header(config.stash[settings.SETTINGS])
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    reports = (report for reports in terminalreporter.stats.values() for report in reports)
+    counts = [report.crewai_trace for report in reports if hasattr(report, "crewai_trace")]
+    if counts:
+        from pytest_crewai_trace.report.terminal import write_summary
+
+        write_summary(terminalreporter, counts)
+
+
+def _start(config: pytest.Config) -> None:
+    from pytest_crewai_trace.session import start
+
+    start(config)

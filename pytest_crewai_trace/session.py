@@ -1,0 +1,245 @@
+"""A session's tracing: which tests are recorded, from when to when, and what goes on their reports."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Generator
+from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import pytest
+
+from pytest_crewai_trace.capture.bus import Recording
+from pytest_crewai_trace.capture.guard import Guard
+from pytest_crewai_trace.errors import HookError, TraceIncompleteError
+from pytest_crewai_trace.settings import SETTINGS, Settings, is_traced
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.capture.recorder import Recorder
+    from pytest_crewai_trace.trace.trace import Trace
+
+T = TypeVar("T")
+_NAME = "crewai_trace_session"
+# How long a test's end waits for what it started in other threads, in seconds.
+SETTLE = 5.0
+
+
+class Record:
+    """The record of one attempt at one test, and the trace that is made of it."""
+
+    def __init__(self, item: pytest.Item, recorder: Recorder, attempt: int) -> None:
+        self.item = item
+        self.recorder = recorder
+        self.attempt = attempt
+        self.closing = ExitStack()
+        self.settled: set[str] = set()
+        self._built: tuple[tuple[int, int, int], Trace] | None = None
+
+    def trace(self) -> Trace:
+        """Everything so far. Waits, once per operation, for memories that crewAI saves in the background."""
+        recorder = self.recorder
+        if not recorder.closed:
+            recorder.settle(SETTLE, only="memory", besides=self.settled)
+        seen = (len(recorder.rows), recorder.chunk_events, len(self.incomplete()))
+        if self._built is None or (not recorder.closed and self._built[0] != seen):
+            self._built = (seen, _build(recorder, self.item.nodeid, self.incomplete()))
+        return self._built[1]
+
+    def incomplete(self) -> list[str]:
+        error = self.recorder.error
+        failed = [] if error is None else [f"recording failed: {type(error).__name__}: {error}"]
+        return [*failed, *self.recorder.doubts]
+
+
+RECORD: pytest.StashKey[Record] = pytest.StashKey()
+ATTEMPTS: pytest.StashKey[int] = pytest.StashKey()
+
+
+def _build(recorder: Recorder, test_id: str, incomplete: list[str]) -> Trace:
+    from pytest_crewai_trace.trace.trace import Trace, TraceOrigin
+
+    origin = TraceOrigin(
+        test_id=test_id,
+        started_at=recorder.began_at,
+        crewai_version=_version("crewai"),
+        plugin_version=_version("pytest-crewai-trace"),
+    )
+    if not recorder.rows and not recorder.chunk_events:
+        return Trace(incomplete=tuple(incomplete), origin=origin)
+    from pytest_crewai_trace.capture.spans import trace_of
+
+    return trace_of(recorder, origin, incomplete)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def start(config: pytest.Config) -> Session:
+    """Begin to record in this process; at most once."""
+    session = cast("Session | None", config.pluginmanager.get_plugin(_NAME))
+    if session is None:
+        session = Session(config.stash[SETTINGS])
+        config.pluginmanager.register(session, _NAME)
+        config.add_cleanup(session.stop)
+        session.start()
+    return session
+
+
+def live_trace(request: pytest.FixtureRequest) -> Trace:
+    """What the fixture gives: the trace as it stands each time it is looked at."""
+    from pytest_crewai_trace.live import LiveTrace
+
+    if find_spec("crewai") is None:
+        pytest.fail(
+            "the fixture crewai_trace needs crewAI, which is not installed here: pip install crewai", pytrace=False
+        )
+    item = request.node
+    record = item.stash.get(RECORD, None)
+    if record is None:  # asked for by getfixturevalue(), which collection cannot see
+        session = start(request.config)
+        record = session.begin(item)
+    return cast("Trace", LiveTrace(record.trace))
+
+
+class Session:
+    """The plugin object that records; registered when the first test asks to be traced."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.recording = Recording(_warn)
+        self.guard = Guard(_warn) if settings.guard else None
+        self._folder: Path | None = None
+        self._tests = 0
+
+    def start(self) -> None:
+        if self.guard is not None:
+            self.guard.start()
+        self.recording.start()
+
+    def stop(self) -> None:
+        self.recording.stop()
+        if self.guard is not None:
+            self.guard.stop()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def begin(self, item: pytest.Item) -> Record:
+        """Record a test from now on."""
+        attempt = item.stash[ATTEMPTS] = item.stash.get(ATTEMPTS, 0) + 1
+        record = item.stash[RECORD] = Record(item, self.recording.begin(), attempt)
+        if self.guard is not None:
+            record.closing.enter_context(self.guard.storage(self._storage()))
+        return record
+
+    def end(self, item: pytest.Item) -> Record | None:
+        """Stop recording a test; its trace stays."""
+        record = item.stash.get(RECORD, None)
+        if record is None or record.recorder.closed:
+            return None
+        try:
+            record.trace()
+        finally:
+            self.recording.end(record.recorder)
+            record.closing.close()
+            record.recorder.release()
+        return record
+
+    def _storage(self) -> Path:
+        """A folder of the test's own, which crewAI makes if it needs it."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="crewai-trace-"))
+        self._tests += 1
+        return self._folder / str(self._tests)
+
+    # -- hooks ----------------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        try:
+            return (yield)
+        finally:
+            self.end(item)  # after an exit or interrupt that skipped the teardown
+            _drop(item.stash, RECORD)
+            _drop(item.stash, ATTEMPTS)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        self.end(item)
+        if is_traced(item, self.settings):
+            self.begin(item)
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        try:
+            outcome = yield
+        finally:
+            record = item.stash.get(RECORD, None)
+            if record is not None:
+                self.recording.settle(record.recorder, SETTLE)
+        if record is not None and record.recorder.error is not None:
+            raise TraceIncompleteError(
+                f"the trace of this test is incomplete: {record.incomplete()[0]}. This is an error of "
+                "pytest-crewai-trace, not of the test; please report it. -p no:crewai_trace runs without it."
+            ) from record.recorder.error
+        return outcome
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        try:
+            return (yield)
+        finally:
+            record = self.end(item)
+            if record is not None:
+                _tell_captured(item, record.trace())
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        record = item.stash.get(RECORD, None)
+        if record is not None:
+            _put_on_report(report, record)
+        return report
+
+
+def _drop(stash: pytest.Stash, key: pytest.StashKey[T]) -> None:
+    if key in stash:
+        del stash[key]
+
+
+def _put_on_report(report: pytest.TestReport, record: Record) -> None:
+    from pytest_crewai_trace.report.terminal import count, failure_section
+
+    try:
+        trace = record.trace()
+        report.crewai_trace = count(trace, record.item.nodeid, str(record.attempt))  # type: ignore[attr-defined]
+        section = failure_section(trace) if report.failed else None
+    except Exception as error:  # noqa: BLE001 - a report must be made, whatever happens to our part of it
+        section = f"the trace could not be shown: {type(error).__name__}: {error}"
+    if section:
+        report.sections.append(("crewai trace", section))
+
+
+def _tell_captured(item: pytest.Item, trace: Trace) -> None:
+    """Call the hook, implementation by implementation, so that an exception names whose it is."""
+    hook = item.ihook.pytest_crewai_trace_captured
+    try:
+        hook(item=item, trace=trace)
+    except Exception as error:
+        names = ", ".join(sorted({impl.plugin_name for impl in hook.get_hookimpls()}))
+        raise HookError(f"pytest_crewai_trace_captured raised {type(error).__name__}: {error} (in: {names})") from error
+
+
+def _warn(message: str) -> None:
+    warnings.warn(pytest.PytestWarning(message), stacklevel=2)

@@ -1,0 +1,135 @@
+"""What a session is asked to do: command line over environment over ini over default; a marker for its own tests."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FIXTURES = frozenset({"crewai_trace"})
+MARKER = "crewai_trace"
+MARKER_ARGUMENTS = ("enabled",)
+ENVIRONMENT = "CREWAI_TRACING_ENABLED"  # crewAI's own name for "trace everything"
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``enabled``: trace every test. ``source``: who said so. ``guard``: keep crewAI's own traffic out of the tests."""
+
+    enabled: bool = False
+    source: str = "default"
+    guard: bool = True
+
+
+SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+
+
+def add_options(parser: pytest.Parser) -> None:
+    group = parser.getgroup("crewai-trace", "traces of crewAI crews, flows and agents")
+    group.addoption(
+        "--crewai-trace",
+        action="store_const",
+        const=True,
+        default=None,
+        dest="crewai_trace",
+        help="trace every crew, flow and agent that a test runs; nothing leaves the machine",
+    )
+    group.addoption(
+        "--no-crewai-trace",
+        action="store_const",
+        const=False,
+        dest="crewai_trace",
+        help=f"do not, whatever {ENVIRONMENT} or ini say (a test that asks for the fixture is still traced)",
+    )
+    parser.addini("crewai_trace", "trace every test, like --crewai-trace: true or false (default: false)", default=None)
+    parser.addini(
+        "crewai_trace_guard",
+        "while tracing, keep crewAI's own uploads, telemetry, version look-ups, prompts and files out of the tests: "
+        "true or false (default: true)",
+        default=None,
+    )
+
+
+def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of a session.
+
+    Raises:
+        pytest.UsageError: an ini value that is neither true nor false.
+    """
+    guard = _ini_bool(config, "crewai_trace_guard")
+    options: Iterable[tuple[bool | None, str]] = (
+        (config.getoption("crewai_trace"), "command line"),
+        (_environment_bool(environ), ENVIRONMENT),
+        (_ini_bool(config, "crewai_trace"), "ini"),
+        (False, "default"),
+    )
+    enabled, source = next((enabled, source) for enabled, source in options if enabled is not None)
+    return Settings(enabled=enabled, source=source, guard=guard is not False)
+
+
+def _bool(value: object) -> bool | None:
+    text = str(value).strip().lower()
+    return True if text in _TRUE else False if text in _FALSE else None
+
+
+def _ini_bool(config: pytest.Config, name: str) -> bool | None:
+    value = config.getini(name)
+    if value is None or value == "":
+        return None
+    found = _bool(value)
+    if found is None:
+        raise pytest.UsageError(f"ini {name} = {value!r}: valid are {', '.join((*_TRUE, *_FALSE))}")
+    return found
+
+
+def _environment_bool(environ: Mapping[str, str]) -> bool | None:
+    value = environ.get(ENVIRONMENT, "")
+    if not value.strip():
+        return None
+    found = _bool(value)
+    if found is None:  # crewAI's variable, not ours: a value that crewAI takes for "off" must not end the session
+        warnings.warn(
+            pytest.PytestConfigWarning(f"{ENVIRONMENT}={value!r} is neither true nor false: ignored"), stacklevel=2
+        )
+    return found
+
+
+def is_traced(item: pytest.Item, settings: Settings) -> bool:
+    """Whether a test is to be traced.
+
+    Raises:
+        pytest.UsageError: a mistake in its marker, or a marker that forbids what its fixture needs.
+    """
+    marker = item.get_closest_marker(MARKER)
+    asks = not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+    if marker is None:
+        return asks or settings.enabled
+    enabled = _marker_enabled(item, marker)
+    if asks and not enabled:
+        raise pytest.UsageError(
+            f"{item.nodeid}: asks for the fixture crewai_trace, but its marker crewai_trace(enabled=False) forbids it;"
+            " drop one of the two"
+        )
+    return enabled
+
+
+def _marker_enabled(item: pytest.Item, marker: pytest.Mark) -> bool:
+    where = f"{item.nodeid}: marker crewai_trace"
+    valid = f"valid: {', '.join(f'{name}=True|False' for name in MARKER_ARGUMENTS)}"
+    if marker.args:
+        raise pytest.UsageError(f"{where} takes keyword arguments only, not {marker.args[0]!r}; {valid}")
+    for name in marker.kwargs:
+        if name not in MARKER_ARGUMENTS:
+            raise pytest.UsageError(f"{where} has no argument {name!r}; {valid}")
+    enabled = marker.kwargs.get("enabled", True)
+    if not isinstance(enabled, bool):
+        raise pytest.UsageError(f"{where}: enabled={enabled!r}; {valid}")
+    return enabled

@@ -1,0 +1,118 @@
+"""Tokens and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+# The names under which crewAI's providers report one number (their ``_extract_*_token_usage`` and
+# ``UsageMetrics.from_provider_dict``); the first that is present counts.
+_INPUT = ("prompt_tokens", "input_tokens", "prompt_token_count")
+_OUTPUT = ("completion_tokens", "output_tokens", "candidates_token_count")
+_CACHED = ("cached_prompt_tokens", "cached_tokens", "cache_read_input_tokens", "cached_content_token_count")
+_CACHE_WRITE = ("cache_creation_tokens", "cache_creation_input_tokens")
+_REASONING = ("reasoning_tokens", "thoughts_token_count")
+
+
+class Usage(BaseModel):
+    """Tokens of one or more LLM calls.
+
+    ``input_tokens`` includes the cached ones, ``output_tokens`` the reasoning ones, as the GenAI conventions have it.
+    ``requests`` counts the calls, ``unreported`` those that were answered without a word on tokens.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    requests: int = 0
+    unreported: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def complete(self) -> bool:
+        """Whether every answer came with its tokens; if not, the sums are only what is known."""
+        return self.unreported == 0
+
+    @classmethod
+    def of_call(cls, reported: Mapping[str, Any] | None, *, failed: bool = False) -> Usage:
+        """The usage of one call from what its provider reported, if it did; a failed call has none to report."""
+        numbers = _numbers(reported or {})
+        input_tokens = _first(numbers, _INPUT)
+        output_tokens = _first(numbers, _OUTPUT)
+        if not input_tokens and not output_tokens:  # crewAI's providers say 0 where the answer had no usage
+            return cls(requests=1, unreported=0 if failed else 1)
+        return cls(
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            cached_tokens=_first(numbers, _CACHED),
+            cache_write_tokens=_first(numbers, _CACHE_WRITE),
+            reasoning_tokens=_first(numbers, _REASONING),
+            requests=1,
+        )
+
+    @classmethod
+    def total(cls, usages: Iterable[Usage]) -> Usage:
+        """The sum."""
+        sums = dict.fromkeys(cls.model_fields, 0)
+        for usage in usages:
+            for name, value in usage.__dict__.items():
+                sums[name] += value
+        return cls(**sums)
+
+
+def _numbers(reported: Mapping[str, Any]) -> dict[str, int]:
+    numbers: dict[str, int] = {}
+    for name, value in reported.items():
+        if isinstance(value, Mapping):  # OpenAI's prompt_tokens_details and the like
+            numbers.update(_numbers(value))
+        elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            numbers[name] = value
+    return numbers
+
+
+def _first(numbers: Mapping[str, int], names: tuple[str, ...]) -> int:
+    return next((numbers[name] for name in names if name in numbers), 0)
+
+
+def cost_of_call(model: str, usage: Usage, at: datetime | None = None) -> Decimal | None:
+    """Price of one call in US dollars by ``genai-prices``; ``None`` when the model or its tokens are unknown.
+
+    ``model`` may carry crewAI's provider prefix (``openai/gpt-4o-mini``).
+    """
+    if not usage.complete:
+        return None
+    if not usage.total_tokens:
+        return Decimal(0)
+    from genai_prices import Usage as PricedUsage
+    from genai_prices import calc_price
+
+    tokens = PricedUsage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cached_tokens or None,
+        cache_write_tokens=usage.cache_write_tokens or None,
+    )
+    provider, _, name = model.rpartition("/")
+    attempts = [(name, _PROVIDERS.get(provider, provider)), (model, None)] if provider else [(model, None)]
+    for reference, provider_id in attempts:
+        try:
+            price = calc_price(tokens, reference, provider_id=provider_id, genai_request_timestamp=at)
+        except (LookupError, ValueError):  # ValueError: counts that contradict each other
+            continue
+        return Decimal(price.total_price)
+    return None
+
+
+# crewAI's provider prefixes where genai-prices has another id.
+_PROVIDERS = {"gemini": "google", "bedrock": "aws", "vertex_ai": "google", "claude": "anthropic"}
