@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_crewai_trace.capture.draft import Draft
-from pytest_crewai_trace.capture.mapping import RULES, arguments_of, tool_name
+from pytest_crewai_trace.capture.mapping import RULES
+from pytest_crewai_trace.capture.readers import arguments_of, tool_name
 from pytest_crewai_trace.capture.recorder import BACKGROUND, Row
 from pytest_crewai_trace.trace.span import SpanEvent
 

@@ -11,8 +11,9 @@ import weakref
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pytest_crewai_trace.capture.mapping import Rule, identify, rule_of
+from pytest_crewai_trace.capture.mapping import Rule, rule_of
 from pytest_crewai_trace.capture.plain import message_of, plain
+from pytest_crewai_trace.capture.readers import identify
 from pytest_crewai_trace.trace.messages import Messages
 
 if TYPE_CHECKING:

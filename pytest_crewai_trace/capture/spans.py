@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from pytest_crewai_trace.capture.build import Builder
-from pytest_crewai_trace.capture.mapping import requested_calls
+from pytest_crewai_trace.capture.readers import requested_calls
 from pytest_crewai_trace.trace.span import SPAN_CLASSES, Error, Origin, Span, SpanEvent, ToolCall
 from pytest_crewai_trace.trace.trace import EventCounts, Trace, TraceOrigin
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,7 +47,7 @@ def kickoff(card: str, *replies: Any, **options: Any) -> None:
 
 def without_models(text: str) -> str:
     """The tree without what the models said, which holds the server's port."""
-    return "\n".join(line.partition(" -> ")[0] if line.lstrip().startswith("llm ") else line for line in text.split("\n"))
+    return re.sub(r"(?m)^( *llm \S+) -> .*$", r"\1", text)
 
 
 ONE_TURN = tree(

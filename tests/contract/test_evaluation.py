@@ -8,6 +8,12 @@ from typing import Any
 import pytest
 from crewai import Agent, Crew
 from crewai.events import crewai_event_bus
+from crewai.experimental.evaluation import (
+    AgentEvaluator,
+    BaseEvaluator,
+    GoalAlignmentEvaluator,
+    SemanticQualityEvaluator,
+)
 
 from pytest_crewai_trace import Trace
 from tests.support.crews import agent, one_agent_crew, search, task, tree
@@ -17,13 +23,11 @@ from tests.support.versions import before
 
 @pytest.fixture
 def evaluated() -> Iterator[Any]:
-    """Evaluate an agent with one judge; the evaluator's handlers are taken off the bus again."""
+    """Evaluate an agent by some metrics; the evaluator's handlers are taken off the bus again."""
     with crewai_event_bus.scoped_handlers():
 
-        def evaluate(one: Agent, judge: ScriptedLLM) -> Any:
-            from crewai.experimental.evaluation import AgentEvaluator, GoalAlignmentEvaluator
-
-            return AgentEvaluator([one], evaluators=[GoalAlignmentEvaluator(llm=judge)])
+        def evaluate(one: Agent, judge: ScriptedLLM, *metrics: type[BaseEvaluator]) -> AgentEvaluator:
+            return AgentEvaluator([one], evaluators=[metric(llm=judge) for metric in metrics])
 
         yield evaluate
 
@@ -34,9 +38,10 @@ def finish_handlers() -> None:
 
 
 def test_an_agent_that_is_evaluated(crewai_trace: Trace, evaluated: Any) -> None:
-    """crewAI begins an evaluation of the task, which it never ends, and in it one for each metric."""
+    """crewAI begins an evaluation of the task, which it never ends, and in it those that count: one for each metric."""
     clerk = agent("Clerk", ScriptedLLM("Hello"))
-    evaluated(clerk, ScriptedLLM('{"score": 8, "feedback": "good"}', model="openai/judge", repeat_last=True))
+    judge = ScriptedLLM('{"score": 8, "feedback": "good"}', '{"score": 3, "feedback": "dull"}', model="openai/judge")
+    evaluated(clerk, judge, GoalAlignmentEvaluator, SemanticQualityEvaluator)
 
     Crew(agents=[clerk], tasks=[task("Greet", clerk, name="greet")]).kickoff()
     finish_handlers()
@@ -47,17 +52,18 @@ def test_an_agent_that_is_evaluated(crewai_trace: Trace, evaluated: Any) -> None
           task greet
             agent Clerk
               llm gpt-4o-mini -> 'Hello'
-          evaluation Clerk (open)
-            evaluation Clerk -> 8.0
-              llm judge -> '{"score": 8, "feedback": "good"}'
+          evaluation Clerk -> 8.0
+            llm judge -> '{"score": 8, "feedback": "good"}'
+          evaluation Clerk -> 3.0
+            llm judge -> '{"score": 3, "feedback": "dull"}'
         """
     )
-    assert crewai_trace.evaluations.last.metric == "goal_alignment"
+    assert [span.metric for span in crewai_trace.evaluations] == ["goal_alignment", "semantic_quality"]
 
 
 def test_a_judge_that_fails(crewai_trace: Trace, evaluated: Any) -> None:
     clerk = agent("Clerk", ScriptedLLM("Hello"))
-    evaluated(clerk, ScriptedLLM(RuntimeError("the judge is ill"), model="openai/judge", repeat_last=True))
+    evaluated(clerk, ScriptedLLM(RuntimeError("the judge is ill"), model="openai/judge"), GoalAlignmentEvaluator)
 
     Crew(agents=[clerk], tasks=[task("Greet", clerk, name="greet")]).kickoff()
     finish_handlers()
@@ -68,9 +74,8 @@ def test_a_judge_that_fails(crewai_trace: Trace, evaluated: Any) -> None:
           task greet
             agent Clerk
               llm gpt-4o-mini -> 'Hello'
-          evaluation Clerk (open)
-            evaluation Clerk !! RuntimeError: the judge is ill
-              llm judge !! RuntimeError: the judge is ill
+          evaluation Clerk !! RuntimeError: the judge is ill
+            llm judge !! RuntimeError: the judge is ill
         """
     )
     assert crewai_trace.crews.one().status == "ok"

@@ -1,4 +1,4 @@
-"""MCP: tools of a real server, over SSE, streamable HTTP and standard input and output; a failing tool; a server that is down."""
+"""MCP: tools of a real server over each transport, a tool that fails, a server that is down."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.crews import agent, asks, task, tree
 from tests.support.llm import Calls, ScriptedLLM, calls, final, react
 from tests.support.versions import before
 
-# From 1.15.21 on, disconnecting from a server over streamable HTTP raises on Python before 3.12, after the tool has answered.
+# From 1.15.21 on, and on Python before 3.12, leaving a server over streamable HTTP raises after the tool has answered.
 DISCONNECT_RAISES = not before("1.15.21") and sys.version_info < (3, 12)
 
 
@@ -85,7 +85,8 @@ def test_one_call_of_the_model_is_one_tool_call(crewai_trace: Trace, sse: str) -
     run_native(MCPServerSSE(url=sse), LOOK_UP, word="cat")
 
     name = crewai_trace.tools.one().name
-    assert crewai_trace.tool_calls == [ToolCall(name, {"word": "cat"}, result="cat: a word", agent="Clerk", task="answer")]
+    call = ToolCall(name, {"word": "cat"}, result="cat: a word", agent="Clerk", task="answer")
+    assert crewai_trace.tool_calls == [call]
     assert crewai_trace.tools.one().mcp_server is not None
 
 

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from crewai import Crew
+from crewai.knowledge.knowledge import Knowledge
 from crewai.knowledge.source.string_knowledge_source import StringKnowledgeSource
+from crewai.knowledge.storage.knowledge_storage import KnowledgeStorage
 
 from pytest_crewai_trace import Trace
+from pytest_crewai_trace.capture.bus import Recording
 from tests.support.crews import agent, one_agent_crew, task, tree
 from tests.support.llm import ScriptedLLM, calls
-from tests.support.memory import EMBEDDER, Down, down, librarian, make_memory
+from tests.support.memory import EMBEDDER, Down, down, embed, librarian, make_memory
 from tests.support.versions import before
+
+
+Kickoff = Callable[..., Any]
+
+
+def asynchronously(crew: Crew, **options: Any) -> Any:
+    return asyncio.run(crew.akickoff(**options))
+
+
+either_way = pytest.mark.parametrize("kickoff", [Crew.kickoff, asynchronously], ids=["kickoff", "akickoff"])
 
 
 @pytest.fixture(autouse=True)
@@ -22,11 +39,14 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREWAI_STORAGE_DIR", str(tmp_path / "storage"))
 
 
-def test_a_crew_with_memory_looks_up_before_the_task_and_saves_after_it(crewai_trace: Trace, tmp_path: Path) -> None:
+@either_way
+def test_a_crew_with_memory_looks_up_before_the_task_and_saves_after_it(
+    crewai_trace: Trace, tmp_path: Path, kickoff: Kickoff
+) -> None:
     memory = make_memory(tmp_path, "AI is growing")
     crew = one_agent_crew(ScriptedLLM("AI grows."), crew={"memory": memory})
 
-    crew.kickoff(inputs={"topic": "AI"})
+    kickoff(crew, inputs={"topic": "AI"})
     memory.drain_writes()
 
     assert crewai_trace.render() == tree(
@@ -87,6 +107,39 @@ def test_a_save_that_ends_after_the_run_has_returned(crewai_trace: Trace, tmp_pa
     assert save.status == "ok"
 
 
+def test_a_save_that_ends_in_the_next_test_belongs_to_the_one_that_began_it(tmp_path: Path) -> None:
+    """S10: two tests' records, as the plugin would keep them."""
+    encoding, go_on = threading.Event(), threading.Event()
+
+    def slow(texts: Sequence[str]) -> list[list[float]]:
+        encoding.set()
+        assert go_on.wait(30)
+        return embed(texts)
+
+    memory = make_memory(tmp_path, embedder=slow)
+    recording = Recording(pytest.fail)
+    recording.start()
+    try:
+        first = recording.begin()
+        memory.remember_many(["AI is growing"])
+        assert encoding.wait(30)
+        recording.end(first)
+        second = recording.begin()
+        go_on.set()
+        memory.drain_writes()
+        agent("Researcher", ScriptedLLM("Hello")).kickoff("Hello?")
+        recording.end(second)
+    finally:
+        go_on.set()
+        recording.stop()
+
+    assert [row.type for row in first.rows if row.rule.kind == "memory"] == [
+        "memory_save_started",
+        "memory_save_completed",
+    ]
+    assert {row.rule.kind for row in second.rows if row.rule.role == "begin" and not row.hidden} == {"agent", "llm"}
+
+
 def test_the_tools_that_an_agent_with_memory_gets(crewai_trace: Trace, tmp_path: Path) -> None:
     memory = make_memory(tmp_path)
     script = ScriptedLLM(
@@ -122,7 +175,7 @@ def test_a_memory_whose_embedder_is_down(crewai_trace: Trace, tmp_path: Path) ->
     memory = make_memory(tmp_path, "AI is growing", embedder=down)
     crew = one_agent_crew(ScriptedLLM("AI grows."), crew={"memory": memory})
 
-    with contextlib.suppress(Down):  # before 1.15.0 a failed save fails the crew, if it has not failed before the crew waits
+    with contextlib.suppress(Down):  # before 1.15.0 a save fails the crew, if it fails while the crew waits for it
         crew.kickoff(inputs={"topic": "AI"})
 
     assert crewai_trace.task("research").render() == tree(
@@ -162,7 +215,8 @@ def test_memory_that_a_crew_makes_itself(crewai_trace: Trace) -> None:
     crew.kickoff(inputs={"topic": "AI"})
 
     if before("1.15.0"):  # there, the memory's model is always OpenAI's, for which there is no key here
-        assert crewai_trace.memory.named("retrieval").one().status == "error"
+        assert any("OPENAI_API_KEY" in error.message for error in crewai_trace.errors)
+        assert crewai_trace.task("research").output == "AI grows."
         return
     assert crewai_trace.render() == tree(
         """
@@ -184,13 +238,14 @@ def test_memory_that_a_crew_makes_itself(crewai_trace: Trace) -> None:
 OFFICE = "The office is in Lisbon."
 
 
+@either_way
 @pytest.mark.parametrize("owner", ["agent", "crew"])
-def test_knowledge_is_looked_up_before_the_agent_begins(crewai_trace: Trace, owner: str) -> None:
+def test_knowledge_is_looked_up_before_the_agent_begins(crewai_trace: Trace, owner: str, kickoff: Kickoff) -> None:
     options = {"knowledge_sources": [StringKnowledgeSource(content=OFFICE)], "embedder": EMBEDDER}
     guide = agent("Guide", ScriptedLLM("office city", "Lisbon"), **(options if owner == "agent" else {}))
     answer = task("Where is the office?", guide, name="answer")
 
-    Crew(agents=[guide], tasks=[answer], **(options if owner == "crew" else {})).kickoff()
+    kickoff(Crew(agents=[guide], tasks=[answer], **(options if owner == "crew" else {})))
 
     assert crewai_trace.render() == tree(
         """
@@ -230,6 +285,32 @@ def test_a_knowledge_query_that_fails_leaves_the_rest_of_the_tree_whole(crewai_t
     )
     assert crewai_trace.render() == f"{one}\n{one}"
     assert [span.status for span in crewai_trace.crews] == ["ok", "ok"]
+
+
+class BrokenStorage(KnowledgeStorage):
+    """Knowledge whose search raises."""
+
+    def search(self, *_: Any, **__: Any) -> list[Any]:
+        raise Down("the index is down")
+
+
+def test_a_knowledge_search_that_fails(crewai_trace: Trace) -> None:
+    knowledge = Knowledge(collection_name="office", sources=[], storage=BrokenStorage())
+    guide = agent("Guide", ScriptedLLM("office city", "No idea"), knowledge=knowledge)
+
+    Crew(agents=[guide], tasks=[task("Where is the office?", guide, name="answer")]).kickoff()
+
+    assert crewai_trace.render() == tree(
+        """
+        crew crew
+          task answer
+            knowledge retrieval !! Down: the index is down
+              knowledge query
+                llm gpt-4o-mini -> 'office city'
+            agent Guide
+              llm gpt-4o-mini -> 'No idea'
+        """
+    )
 
 
 def test_after_a_failed_knowledge_query_the_next_test_begins_afresh(crewai_trace: Trace) -> None:

@@ -1,4 +1,4 @@
-"""Skills: found when an agent is built, loaded by the model when it needs one, used without being asked when activated."""
+"""Skills: found when an agent is built, loaded by the model when it needs one, or active from the start."""
 
 from __future__ import annotations
 

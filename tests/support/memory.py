@@ -44,7 +44,7 @@ class WordEmbedding(CustomEmbeddingFunction, EmbeddingFunction[Any]):
     def __init__(self, **_: Any) -> None:
         pass
 
-    def __call__(self, input: Any) -> Any:  # noqa: A002 - chromadb passes it by this name
+    def __call__(self, input: Any) -> Any:
         import numpy
 
         return [numpy.array(vector, dtype=numpy.float32) for vector in embed(input)]
@@ -65,7 +65,7 @@ EMBEDDER: dict[str, Any] = {"provider": "custom", "config": {"embedding_callable
 
 
 def librarian(*facts: str) -> Callable[[list[dict[str, Any]]], str]:
-    """How the model of a memory answers: it extracts ``facts`` from whatever it reads and files them under ``/notes``."""
+    """How the model of a memory answers: it extracts ``facts`` from what it reads and files them under ``/notes``."""
 
     def answer(messages: list[dict[str, Any]]) -> str:
         question = messages[0]["content"]
