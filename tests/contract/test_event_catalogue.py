@@ -129,17 +129,15 @@ def test_a_started_event_whose_type_cannot_be_read_is_found(tmp_path: Path) -> N
 
 
 def test_the_pairs_of_the_table_are_those_of_the_bus() -> None:
-    """What crewAI's bus takes as a scope, we take as one, with the same ends; what it does not, we do not."""
+    """What crewAI's bus takes as a scope, we take as a span, with the same ends."""
     from crewai.events.event_context import SCOPE_ENDING_EVENTS, SCOPE_STARTING_EVENTS, VALID_EVENT_PAIRS
 
-    begins = {name for name, rule in RULES.items() if rule.role == "begin" and rule.scoped}
-    partners = {name: rule.partner for name, rule in RULES.items() if rule.role == "end" and rule.scoped}
-    later_than_this_version = set(partners) - set(VALID_EVENT_PAIRS)
+    begins = {name for name, rule in RULES.items() if rule.role == "begin"}
+    partners = {name: rule.partner for name, rule in RULES.items() if rule.role == "end"}
 
-    assert begins == SCOPE_STARTING_EVENTS
-    assert set(partners) - later_than_this_version == SCOPE_ENDING_EVENTS
+    assert begins >= SCOPE_STARTING_EVENTS
+    assert set(partners) >= SCOPE_ENDING_EVENTS
     assert {name: partners[name] for name in VALID_EVENT_PAIRS} == VALID_EVENT_PAIRS
-    assert later_than_this_version <= {"flow_failed"}  # from 1.15.21
 
 
 def test_every_end_of_the_table_ends_a_start_of_its_kind() -> None:
@@ -147,4 +145,4 @@ def test_every_end_of_the_table_ends_a_start_of_its_kind() -> None:
         if rule.role == "end":
             assert rule.partner is not None
             start = RULES[rule.partner]
-            assert (start.role, start.kind, start.scoped) == ("begin", rule.kind, rule.scoped), name
+            assert (start.role, start.kind) == ("begin", rule.kind), name
