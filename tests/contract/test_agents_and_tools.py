@@ -9,8 +9,6 @@ import warnings
 import pytest
 from crewai import LLM
 from crewai.agent.planning_config import PlanningConfig
-from crewai.events import crewai_event_bus
-from crewai.experimental.evaluation import AgentEvaluator, BaseEvaluator, EvaluationScore, MetricCategory
 from crewai.hooks import (
     clear_all_llm_call_hooks,
     clear_all_tool_call_hooks,
@@ -209,6 +207,42 @@ def test_a_tool_that_always_fails(crewai_trace, native):
     )
     failed = crewai_trace.tools.failed
     assert {(call.error.type, call.error.message) for call in failed} == {("ValueError", "broken")}
+
+
+@pytest.mark.skipif(Version("1.15.21") > CREWAI, reason="this crewAI has no policy for tools that fail")
+@pytest.mark.parametrize("native", [True, False], ids=["native", "react"])
+def test_s11_a_tool_whose_failure_ends_the_run(crewai_trace, native):
+    fetch = flaky_tool(*(ValueError("broken") for _ in range(20)))
+    reply = calls("fetch", url="x.org") if native else react("fetch", url="x.org")
+    crew = one_agent_crew(
+        ScriptedLLM(reply, native=native, repeat_last=True),
+        tools=[fetch],
+        max_retry_limit=0,
+        tool_failure_policy="raise",
+    )
+
+    with pytest.raises(Exception, match="broken"):
+        crew.kickoff(inputs=TOPIC)
+
+    assert crewai_trace.render() == tree(
+        """
+        crew crew !! ToolExecutionFailedError: Tool 'fetch' failed during 'research': broken (code: ValueError)
+          task research !! ToolExecutionFailedError: Tool 'fetch' failed during 'research': broken (code: ValueError)
+            agent Researcher (open)
+              llm gpt-4o-mini -> fetch(url='x.org')
+              tool fetch(url='x.org') !! ValueError: broken
+        """
+        if native
+        else r"""
+        crew crew !! ToolExecutionFailedError: Tool 'fetch' failed during 'research': broken (code: ValueError)
+          task research !! ToolExecutionFailedError: Tool 'fetch' failed during 'research': broken (code: ValueError)
+            agent Researcher (open)
+              llm gpt-4o-mini -> 'Thought: I need fetch.\nAction: ...h\nAction Input: {"url": "x.org"}'
+              tool fetch(url='x.org') !! ValueError: broken
+              tool fetch(url='x.org') !! ValueError: broken
+              tool fetch(url='x.org') !! ValueError: broken
+        """
+    )
 
 
 @pytest.mark.parametrize("native", [True, False], ids=["native", "react"])
@@ -951,6 +985,7 @@ def test_crewais_openai_provider(crewai_trace, how, stream):
     call = crewai_trace.llm_calls.one()
     usage = call.usage
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (20, 7, 27)
+    assert usage.cached_tokens == 4
     assert call.streamed is stream
     if stream:
         assert call.chunks == 3
@@ -963,6 +998,7 @@ def test_crewais_openai_provider_in_a_crew_with_tools(crewai_trace, stream):
         result = one_agent_crew(openai(server, stream=stream), tools=[search, add]).kickoff(inputs=TOPIC)
 
     assert result.raw == "cats and 3"
+    assert [call.chunks for call in crewai_trace.llm_calls] == ([2, 3] if stream else [0, 0])
     assert crewai_trace.render() == tree(
         """
         crew crew
@@ -1127,35 +1163,3 @@ def test_interception_points_of_a_run(crewai_trace):
     assert sorted(seen) == sorted(
         event.attributes["interception_point"] for event in told if event.name == "hook_dispatched"
     )
-
-
-# Evaluation
-
-
-class Brevity(BaseEvaluator):
-    """Short is good; asks no model."""
-
-    @property
-    def metric_category(self):
-        return MetricCategory.SEMANTIC_QUALITY
-
-    def evaluate(self, agent, execution_trace, final_output, task=None):
-        return EvaluationScore(score=9.0, feedback="short")
-
-
-def test_an_evaluated_agent(crewai_trace):
-    """crewAI's evaluator works in a handler of the event bus, in another thread, after the agent has ended."""
-    calculator = agent("Calculator", ScriptedLLM(final("3")))
-    with crewai_event_bus.scoped_handlers():
-        AgentEvaluator(agents=[calculator], evaluators=[Brevity(ScriptedLLM())])
-        calculator.kickoff("What is 1 + 2?")
-        crewai_event_bus.flush()
-
-    assert crewai_trace.render() == tree(
-        r"""
-        agent Calculator
-          llm gpt-4o-mini -> 'Thought: I now know the final answer.\nFinal Answer: 3'
-        evaluation Calculator -> 9.0
-        """
-    )
-    assert crewai_trace.find(kind="evaluation").one().score == 9.0

@@ -594,7 +594,7 @@ def test_testing(crewai_trace):
 
 
 @pytest.mark.parametrize("kickoff", list(KICKOFFS))
-def test_a_model_that_raises(crewai_trace, kickoff):
+def test_s11_a_model_that_raises(crewai_trace, kickoff):
     llm = ScriptedLLM(RuntimeError("model is down"), repeat_last=True)
 
     with pytest.raises(RuntimeError, match="model is down"):
@@ -612,7 +612,7 @@ def test_a_model_that_raises(crewai_trace, kickoff):
     )
 
 
-def test_a_run_after_one_that_failed(crewai_trace):
+def test_s11_a_run_after_one_that_failed(crewai_trace):
     with pytest.raises(RuntimeError, match="model is down"):
         one_agent_crew(ScriptedLLM(RuntimeError("model is down")), name="bad", max_retry_limit=0).kickoff(
             inputs={"topic": "AI"}
@@ -633,7 +633,7 @@ def test_a_run_after_one_that_failed(crewai_trace):
     )
 
 
-def test_a_run_after_one_that_failed_with_retries(crewai_trace):
+def test_s11_a_run_after_one_that_failed_with_retries(crewai_trace):
     with pytest.raises(RuntimeError, match="model is down"):
         one_agent_crew(
             ScriptedLLM(RuntimeError("model is down"), repeat_last=True), name="bad", max_retry_limit=1
@@ -656,7 +656,7 @@ def test_a_run_after_one_that_failed_with_retries(crewai_trace):
     )
 
 
-def test_a_task_callback_that_raises(crewai_trace):
+def test_s11_a_task_callback_that_raises(crewai_trace):
     def explode(output):
         raise ValueError("callback broke")
 
@@ -677,7 +677,7 @@ def test_a_task_callback_that_raises(crewai_trace):
 
 
 @pytest.mark.parametrize("native", [True, False], ids=["native", "react"])
-def test_keyboard_interrupt_in_a_tool(crewai_trace, native):
+def test_s11_keyboard_interrupt_in_a_tool(crewai_trace, native):
     @tool("slow")
     def slow(query: str) -> str:
         """Wait for ever."""
@@ -707,7 +707,7 @@ def test_keyboard_interrupt_in_a_tool(crewai_trace, native):
     )
 
 
-def test_before_kickoff_that_raises(crewai_trace):
+def test_s11_before_kickoff_that_raises(crewai_trace):
     crew = one_agent_crew(ScriptedLLM(final("a text")))
 
     def explode(inputs):

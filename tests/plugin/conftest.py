@@ -1,0 +1,123 @@
+"""Runs a user's project: in this process where that will do, because crewAI takes seconds to import."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_crewai_trace import Trace
+from pytest_crewai_trace.settings import ENVIRONMENT
+
+ROOT = Path(__file__).parents[2]
+PLUGIN = "pytest_crewai_trace.plugin"
+# What inner tests may use without importing it themselves.
+CREWS = """
+import asyncio, os, sys, threading
+import pytest
+from crewai.flow.flow import Flow, start
+from pytest_crewai_trace import ToolCall, Trace, TraceIncompleteError
+from tests.support.crews import agent, one_agent_crew, search, task
+from tests.support.llm import ScriptedLLM, final, react
+
+def crew(*replies, **options):
+    return one_agent_crew(ScriptedLLM(*replies or [final("done")]), **options)
+
+def run(*replies, **options):
+    return crew(*replies, **options).kickoff(inputs={"topic": "AI"})
+"""
+
+
+class Project:
+    """A project of somebody who uses the plugin, in a folder of its own.
+
+    ``captured`` has the name and trace of every attempt that the inner runs of this process told the hook of.
+    """
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        self.path = pytester.path
+        self.captured: list[tuple[str, Trace]] = []
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text).lstrip(), encoding="utf-8")
+        return path
+
+    def tests(self, text: str, name: str = "test_it.py", *, crews: bool = True) -> Path:
+        """A file of tests; with ``crews`` it has what CREWS imports."""
+        return self.write(name, (CREWS if crews else "import pytest\n") + textwrap.dedent(text))
+
+    def run(self, *arguments: str, plugins: tuple[object, ...] = (), **options: Any) -> pytest.RunResult:
+        """Run pytest in this process."""
+        with _modules_kept(self.path) as keep:
+            return self.pytester.runpytest_inprocess(*self._always(), *arguments, plugins=[self, keep, *plugins], **options)
+
+    def run_apart(self, *arguments: str, timeout: float = 240) -> pytest.RunResult:
+        """Run pytest in a process of its own."""
+        return self.pytester.runpytest_subprocess(*self._always(), *arguments, timeout=timeout)
+
+    def _always(self) -> list[str]:
+        return ["-p", PLUGIN, "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+
+    def pytest_crewai_trace_captured(self, item: pytest.Item, trace: Trace) -> None:
+        self.captured.append((item.name, trace))
+
+    @property
+    def traces(self) -> dict[str, Trace]:
+        """The trace of each test that ran once."""
+        assert len({name for name, _ in self.captured}) == len(self.captured)
+        return dict(self.captured)
+
+    @property
+    def trees(self) -> dict[str, str]:
+        """The rendered trace of each test that ran once; an empty one is ``""``."""
+        return {name: "" if trace.empty else trace.render() for name, trace in self.traces.items()}
+
+
+@contextmanager
+def _modules_kept(folder: Path) -> Iterator[object]:
+    """Pytester forgets the modules that an inner run imported; crewAI's would be imported twice, and be two."""
+    seen: dict[str, Any] = {}
+
+    class Keep:
+        @pytest.hookimpl(trylast=True)
+        def pytest_unconfigure(self) -> None:
+            seen.update(sys.modules)
+
+    yield Keep()
+    for name, module in seen.items():
+        where = getattr(module, "__file__", None)
+        if where is not None and not Path(where).is_relative_to(folder):
+            sys.modules.setdefault(name, module)
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """An empty project, of whose environment only the plugin itself is known."""
+    for name in [name for name in os.environ if name.startswith(("CREWAI_", "PYTEST_ADDOPTS"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return Project(pytester)
+
+
+@pytest.fixture(scope="session")
+def crewai_imported() -> None:
+    """Import crewAI once for all inner runs of this process, without the request that it makes on import."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CREWAI_DISABLE_TELEMETRY", "true")
+        import tests.support.crews  # noqa: F401
+
+
+@pytest.fixture
+def crews(project: Project, crewai_imported: None) -> Project:
+    """A project whose tests run crews."""
+    return project
