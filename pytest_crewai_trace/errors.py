@@ -34,11 +34,12 @@ def hide_from_traceback(info: Any) -> bool:
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """`` did you mean 'x'?`` for the nearest of ``choices``, or nothing."""
-    near = get_close_matches(name, list(choices), n=1, cutoff=0.6)
-    return f" did you mean {near[0]!r}?" if near else ""
+    by_folded = {choice.casefold(): choice for choice in choices}
+    near = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    return f" did you mean {by_folded[near[0]]!r}?" if near else ""
 
 
-def unknown_choice(what: str, given: str, choices: Iterable[str]) -> str:
+def unknown_choice(what: str, given: object, choices: Iterable[str]) -> str:
     """One sentence that names a wrong input and the valid ones."""
     valid = list(choices)
-    return f"unknown {what} {given!r};{did_you_mean(given, valid)} valid: {', '.join(valid)}"
+    return f"unknown {what} {given!r};{did_you_mean(str(given), valid)} valid: {', '.join(valid)}"

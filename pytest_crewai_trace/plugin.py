@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
 __all__ = ["crewai_trace"]
+
+_USAGE_ERROR = "crewai_trace_usage_error"  # what an xdist worker tells its controller
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,9 +38,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    traced = [item for item in items if settings.is_traced(item, config.stash[settings.SETTINGS])]
+    try:
+        traced = [item for item in items if settings.is_traced(item, config.stash[settings.SETTINGS])]
+    except pytest.UsageError as error:
+        if not hasattr(config, "workeroutput"):
+            raise
+        # A worker of xdist that raises ends the session with an internal error; its controller may raise.
+        config.workeroutput[_USAGE_ERROR] = str(error)
+        items.clear()
+        return
     if traced:
         _start(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    message = getattr(node, "workeroutput", {}).get(_USAGE_ERROR)
+    if message is not None:
+        raise pytest.UsageError(message)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -49,11 +48,14 @@ def add_options(parser: pytest.Parser) -> None:
         dest="crewai_trace",
         help=f"do not, whatever {ENVIRONMENT} or ini say (a test that asks for the fixture is still traced)",
     )
-    parser.addini("crewai_trace", "trace every test, like --crewai-trace: true or false (default: false)", default=None)
+    parser.addini(
+        "crewai_trace", "trace every test, like --crewai-trace: true or false (default: false)", "bool", default=None
+    )
     parser.addini(
         "crewai_trace_guard",
         "while tracing, keep crewAI's own uploads, telemetry, version look-ups, prompts and files out of the tests: "
         "true or false (default: true)",
+        "bool",
         default=None,
     )
 
@@ -67,7 +69,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
     guard = _ini_bool(config, "crewai_trace_guard")
     options: Iterable[tuple[bool | None, str]] = (
         (config.getoption("crewai_trace"), "command line"),
-        (_environment_bool(environ), ENVIRONMENT),
+        (_environment_bool(config, environ), ENVIRONMENT),
         (_ini_bool(config, "crewai_trace"), "ini"),
         (False, "default"),
     )
@@ -75,31 +77,23 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
     return Settings(enabled=enabled, source=source, guard=guard is not False)
 
 
-def _bool(value: object) -> bool | None:
-    text = str(value).strip().lower()
-    return True if text in _TRUE else False if text in _FALSE else None
-
-
 def _ini_bool(config: pytest.Config, name: str) -> bool | None:
-    value = config.getini(name)
-    if value is None or value == "":
-        return None
-    found = _bool(value)
-    if found is None:
-        raise pytest.UsageError(f"ini {name} = {value!r}: valid are {', '.join((*_TRUE, *_FALSE))}")
-    return found
+    try:
+        return cast("bool | None", config.getini(name))
+    except (TypeError, ValueError, pytest.UsageError) as error:  # the oldest pytest lets the first two through
+        raise pytest.UsageError(f"ini {name}: {error}; valid: {', '.join((*_TRUE, *_FALSE))}") from None
 
 
-def _environment_bool(environ: Mapping[str, str]) -> bool | None:
+def _environment_bool(config: pytest.Config, environ: Mapping[str, str]) -> bool | None:
     value = environ.get(ENVIRONMENT, "")
-    if not value.strip():
-        return None
-    found = _bool(value)
-    if found is None:  # crewAI's variable, not ours: a value that crewAI takes for "off" must not end the session
-        warnings.warn(
-            pytest.PytestConfigWarning(f"{ENVIRONMENT}={value!r} is neither true nor false: ignored"), stacklevel=2
-        )
-    return found
+    text = value.strip().lower()
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    if text and not hasattr(config, "workerinput"):  # xdist's controller has said it
+        # crewAI's variable, not ours: a value that crewAI takes for "off" must not end the session.
+        ignored = f"{ENVIRONMENT}={value!r} is neither true nor false: ignored"
+        config.issue_config_time_warning(pytest.PytestConfigWarning(ignored), stacklevel=2)
+    return None
 
 
 def is_traced(item: pytest.Item, settings: Settings) -> bool:
@@ -108,20 +102,25 @@ def is_traced(item: pytest.Item, settings: Settings) -> bool:
     Raises:
         pytest.UsageError: a mistake in its marker, or a marker that forbids what its fixture needs.
     """
-    marker = item.get_closest_marker(MARKER)
     asks = not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+    enabled = _marker_enabled(item)
+    if asks and enabled is False:
+        raise forbidden(item)
+    return (asks or settings.enabled) if enabled is None else enabled
+
+
+def forbidden(item: pytest.Item) -> pytest.UsageError:
+    """The error of a test that asks for what its marker forbids."""
+    return pytest.UsageError(
+        f"{item.nodeid}: asks for the fixture crewai_trace, but its marker crewai_trace(enabled=False) forbids it;"
+        " drop one of the two"
+    )
+
+
+def _marker_enabled(item: pytest.Item) -> bool | None:
+    marker = item.get_closest_marker(MARKER)
     if marker is None:
-        return asks or settings.enabled
-    enabled = _marker_enabled(item, marker)
-    if asks and not enabled:
-        raise pytest.UsageError(
-            f"{item.nodeid}: asks for the fixture crewai_trace, but its marker crewai_trace(enabled=False) forbids it;"
-            " drop one of the two"
-        )
-    return enabled
-
-
-def _marker_enabled(item: pytest.Item, marker: pytest.Mark) -> bool:
+        return None
     where = f"{item.nodeid}: marker crewai_trace"
     valid = f"valid: {', '.join(f'{name}=True|False' for name in MARKER_ARGUMENTS)}"
     if marker.args:
@@ -129,7 +128,7 @@ def _marker_enabled(item: pytest.Item, marker: pytest.Mark) -> bool:
     for name in marker.kwargs:
         if name not in MARKER_ARGUMENTS:
             raise pytest.UsageError(f"{where} has no argument {name!r}; {valid}")
-    enabled = marker.kwargs.get("enabled", True)
+    enabled: object = marker.kwargs.get("enabled", True)
     if not isinstance(enabled, bool):
         raise pytest.UsageError(f"{where}: enabled={enabled!r}; {valid}")
     return enabled

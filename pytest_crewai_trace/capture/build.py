@@ -117,6 +117,8 @@ class Builder:
                 above = above.above
         if row.type == "agent_execution_started":
             above = self._out_of_retried(row, above)
+        if row.rule.kind == "method" and above is None:  # a resumed flow has no scope
+            above = self._open_flow_of(row.source)
         if row.rule.kind in ("flow", "method"):
             return self._turn_of(row, above)
         return self._planned(row, above) or above
@@ -215,7 +217,8 @@ class Builder:
         partner = row.rule.partner or ""
         named = self._by_id.get(row.start_id or "")
         if named is not None and named.row.type == partner and (row.given_start or not _contradicts(named.row, row)):
-            return named
+            resumed = not named.open and row.given_start and named.row.source != row.source
+            return None if resumed else named
         call_id = row.identifiers.get("call_id")
         if call_id is not None:
             return next((d for d in self._latest(partner) if d.row.identifiers.get("call_id") == call_id), None)

@@ -164,6 +164,28 @@ def _flow_database(guard: Guard, what: str, original: Any) -> Any:
     return guard.files.flow_database()
 
 
+def _guard_children(guard: Guard, what: str, original: Any) -> Any:
+    @functools.wraps(original)
+    def __init__(process: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        original(process, *args, **kwargs)
+        process._crewai_trace_guard = _StartInChild()
+
+    return __init__
+
+
+class _StartInChild:
+    """A process that is spawned, not forked, gets its ``Process`` by pickle: with this in it, it starts a guard too."""
+
+    def __reduce__(self) -> Any:
+        return _start_in_child, ()
+
+
+def _start_in_child() -> Guard:
+    guard = Guard(lambda message: None)  # the parent has said it
+    guard.start()
+    return guard
+
+
 _TRACING = "crewai.events.listeners.tracing"
 _GRANTS = "crewai.telemetry.tracing.grants"  # only in a crewAI that no longer needs batches
 _GRANT_CREDENTIAL = (f"{_GRANTS}:resolve_tracing_credential", f"{_GRANTS}:tracing_credential")
@@ -197,6 +219,7 @@ BLOCKS = (
     Block("version look-up", _LATEST, _nothing),
     Block("storage", _PROJECT_NAME, _directory_name),
     Block("storage", (_FLOW_DATABASE,), _flow_database),
+    Block("upload", ("multiprocessing.process:BaseProcess.__init__",), _guard_children),
 )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import math
+from typing import Any, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
 from pytest_crewai_trace.errors import TraceDocumentError
 from pytest_crewai_trace.trace.messages import Messages
+from pytest_crewai_trace.trace.render import cut, printable
 from pytest_crewai_trace.trace.span import AnySpan, LLMSpan
 from pytest_crewai_trace.trace.trace import Trace
 
@@ -55,38 +57,69 @@ def dump(trace: Trace, *, indent: int | None = None) -> str:
 def load(text: str | bytes) -> Trace:
     """The trace that ``dump`` wrote."""
     try:
-        document = json.loads(text)
+        document = json.loads(text, parse_constant=_no_number, parse_float=_float)
+        json.dumps(document, ensure_ascii=False).encode()  # lone surrogates, which could not be written again
     except (ValueError, RecursionError) as error:
-        raise TraceDocumentError(f"not a trace: not JSON ({error})") from None
+        raise _not_a_trace(f"not JSON ({error})") from None
     version = document.get("schema_version") if isinstance(document, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise TraceDocumentError("not a trace: a trace is a JSON object with a number 'schema_version'")
+        raise _not_a_trace("a trace is a JSON object with a number 'schema_version'")
     if version > SCHEMA_VERSION:
         raise TraceDocumentError(
-            f"a trace of schema version {version}; this version of pytest-crewai-trace reads up to {SCHEMA_VERSION}"
+            f"a trace of schema version {cut(str(version), 20)};"
+            f" this version of pytest-crewai-trace reads up to {SCHEMA_VERSION}"
         )
+    del document["schema_version"]
     try:
-        del document["schema_version"]
-        pool = _pool(document.pop("messages"))
-        spans: list[dict[str, Any]] = document.pop("spans")
+        pool = _pool(_list(document, "messages"))
+        spans = _list(document, "spans")
         for written in spans:
             if "messages" in written:
-                written["messages"] = pool[written["messages"]]
+                written["messages"] = _pick(pool, written["messages"])
         return Trace(all_spans=tuple(_SPANS.validate_python(spans)), **document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise TraceDocumentError(f"not a trace: {where}: {first['msg']}") from None
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise TraceDocumentError(f"not a trace: {error!r}") from None
+        raise _not_a_trace(f"{where}: {first['msg']}" if where else first["msg"]) from None
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise _not_a_trace(str(error)) from None
+
+
+def _not_a_trace(why: str) -> TraceDocumentError:
+    return TraceDocumentError(f"not a trace: {printable(cut(why, 200))}")
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError("a number is too large")
+    return value
+
+
+def _list(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """A list of objects that the document must have."""
+    found = document.pop(name, None)
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise ValueError(f"{name!r} should be a list of objects")
+    return found
+
+
+def _pick(pool: list[Messages], number: Any) -> Messages:
+    if type(number) is not int or not 0 <= number < len(pool):
+        raise ValueError(f"there are no messages {number!r}")
+    return pool[number]
 
 
 def _pool(written: list[dict[str, Any]]) -> list[Messages]:
     pool: list[Messages] = []
     for node in written:
-        base = pool[node["base"]] if "base" in node else None
+        base = _pick(pool, node["base"]) if "base" in node else None
         shared = node.get("shared", 0)
-        if not isinstance(shared, int) or shared < 0 or shared > (0 if base is None else len(base)):
-            raise ValueError(f"messages shared: {shared!r}")
-        pool.append(Messages(node["tail"], base, shared))
+        if type(shared) is not int or not 0 <= shared <= (0 if base is None else len(base)):
+            raise ValueError(f"messages cannot share {shared!r}")
+        pool.append(Messages(_list(node, "tail"), base, shared))
     return pool

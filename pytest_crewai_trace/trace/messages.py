@@ -57,5 +57,9 @@ class Messages(Sequence[Message]):
 
     __hash__ = None  # type: ignore[assignment]  # holds dicts
 
+    def __reduce__(self) -> tuple[type[Messages], tuple[list[Message]]]:
+        # Not link by link: copying a chain of a thousand calls would exceed Python's recursion.
+        return Messages, (self.to_list(),)
+
     def __repr__(self) -> str:
         return repr(self.to_list())

@@ -84,13 +84,13 @@ def _by_cause(tree: Tree, ids: list[int]) -> list[int]:
     methods = sorted(i for i in ids if tree.spans[i].kind == "method")
     if len(methods) < 2:
         return ids
-    by_end = {tree.spans[i].origin.end_event_id: i for i in methods}
+    by_end = {end: i for i in methods if (end := tree.spans[i].origin.end_event_id) is not None}
     generation: dict[int, int] = {}
     names: set[str] = set()
     resumed = False
     for number in methods:
         span = tree.spans[number]
-        trigger = by_end.get(span.origin.identifiers.get("triggered_by_event_id"))
+        trigger = by_end.get(span.origin.identifiers.get("triggered_by_event_id", ""))
         if trigger is not None and trigger in generation:
             generation[number] = generation[trigger] + 1
         elif span.name in names or resumed:  # a router went back to a start, or the flow goes on after a pause

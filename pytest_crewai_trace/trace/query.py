@@ -117,14 +117,16 @@ class SpanList(tuple[S, ...], Generic[S]):
 
 
 def _alike(one: str, other: str) -> bool:
-    return _NOT_IN_NAMES.sub("", one).lower() == _NOT_IN_NAMES.sub("", other).lower()
+    letters = _NOT_IN_NAMES.sub("", one).lower()
+    return letters != "" and letters == _NOT_IN_NAMES.sub("", other).lower()
 
 
 _NOT_IN_NAMES = re.compile(r"[\W_]+")
 
 
-def _listed(names: list[str], most: int = 12) -> str:
-    shown = ", ".join(repr(name) for name in names[:most])
+def _listed(names: list[str], most: int = 12, longest: int = 60) -> str:
+    # A task without a name has its description's, which can be pages.
+    shown = ", ".join(repr(name if len(name) <= longest else f"{name[: longest - 1]}…") for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
@@ -279,8 +281,14 @@ class Queries:
         if len(found) == 1:
             return cast("AnySpan", found[0])
         if found:
+            names = list(dict.fromkeys(found.names))
+            if len(names) > 1:
+                raise SpanLookupError(
+                    f"{len(found)} {kind} spans are named like {name!r}, expected one: {_listed(names)}"
+                )
             raise SpanLookupError(
-                f"{len(found)} {kind} spans are named {name!r}, expected one; .{kind}s.named({name!r}) gives them all"
+                f"{len(found)} {kind} spans are named {names[0]!r}, expected one;"
+                f" .{kind}s.named({names[0]!r}) gives them all"
             )
         distinct = list(dict.fromkeys(everything.names))
         there = f"{kind}s: {_listed(distinct)}" if distinct else f"there are no {kind} spans here"

@@ -48,7 +48,7 @@ def _requested(calls: tuple[ToolCall, ...]) -> str:
 
 def label(span: AnySpan) -> str:
     """What one span did, on one line, without its time."""
-    return _head(span) + _outcome(span)
+    return printable(_head(span) + _outcome(span))
 
 
 def _head(span: AnySpan) -> str:
@@ -77,8 +77,9 @@ def _head(span: AnySpan) -> str:
 
 
 def _outcome(span: AnySpan) -> str:
-    if span.error is not None:
-        return f" !! {printable(cut(' '.join(str(span.error).split()), 160))}"
+    if span.error is not None or span.status == "error":
+        said = " ".join(str(span.error or "").split())
+        return f" !! {printable(cut(said, 160))}".rstrip()
     if getattr(span, "paused", False):
         return " (paused)"
     if span.open:
@@ -93,7 +94,7 @@ def _outcome(span: AnySpan) -> str:
         case "guardrail" if span.success is False:
             return f" -> rejected: {short(span.feedback)}"
         case "guardrail":
-            return " -> passed"
+            return " -> passed" if span.success else ""
         case "human_feedback":
             said = short(span.feedback)
             return f" -> {said}" + ("" if span.outcome is None else f" ({printable(span.outcome)})")
@@ -152,10 +153,11 @@ def excerpt(tree: Tree, marked: Collection[int], *, most: int = 40, width: int =
 
 def _worth_keeping(tree: Tree, rows: list[tuple[int, AnySpan]], marked: Collection[int], most: int) -> set[int]:
     place_of = {span.id: place for place, (_, span) in enumerate(rows)}
-    kept: list[int] = []
     # The last that failed are the nearest to why the test ended; their ancestors say where that was.
-    for number in sorted(marked, reverse=True)[: max(1, most // 4)]:
-        above: int | None = number
+    nearest = sorted(marked, reverse=True)[: max(1, most // 4)]
+    kept = [place_of[number] for number in nearest]
+    for number in nearest:
+        above = tree.spans[number].parent_id
         while above is not None and len(kept) < most:
             kept.append(place_of[above])
             above = tree.spans[above].parent_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -61,7 +62,23 @@ class Trace(Queries, BaseModel):
     origin: TraceOrigin = Field(default_factory=TraceOrigin, repr=False)
 
     def model_post_init(self, context: Any, /) -> None:
-        object.__setattr__(self, "_tree", Tree(self.all_spans))
+        # A span knows the one trace that it is part of: those of another trace are copied.
+        spans = tuple(span.model_copy() if hasattr(span, "_tree") else span for span in self.all_spans)
+        self.__dict__["all_spans"] = spans
+        object.__setattr__(self, "_tree", Tree(spans))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Trace:
+        return _indexed(super().model_copy(update=update, deep=deep))
+
+    def __copy__(self) -> Trace:
+        return _indexed(super().__copy__())
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Trace:
+        return _indexed(super().__deepcopy__(memo))
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        _indexed(self)
 
     def _scope(self) -> tuple[Tree, None]:
         """Every question passes here, so that none is answered "no" because nothing was seen."""
@@ -94,8 +111,9 @@ class Trace(Queries, BaseModel):
     @property
     def duration(self) -> float:
         """Seconds from the first start to the last end that was seen."""
-        ends = [span.end for span in self.all_spans if span.end is not None]
-        return max(ends) - min(span.start for span in self.all_spans) if ends else 0.0
+        tree, _ = self._scope()
+        ends = [span.end for span in tree.spans if span.end is not None]
+        return max(ends) - min(span.start for span in tree.spans) if ends else 0.0
 
     @property
     def output(self) -> Any:
@@ -138,3 +156,9 @@ class Trace(Queries, BaseModel):
         from pytest_crewai_trace.trace.document import load
 
         return load(text)
+
+
+def _indexed(copied: Trace) -> Trace:
+    """A copy with an index of its own; pydantic copies no more than the fields."""
+    copied.model_post_init(None)
+    return copied

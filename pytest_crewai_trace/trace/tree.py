@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Tree:
     """Spans numbered in start order; ``spans[i].id == i`` and a parent's id is below its children's."""
 
-    __slots__ = ("_by_kind", "_canonical", "_enters", "_lists", "children", "enter", "leave", "roots", "spans")
+    __slots__ = ("_by_kind", "_canonical", "_enters", "_lists", "_order", "children", "enter", "leave", "roots", "spans")
 
     def __init__(self, spans: Sequence[AnySpan]) -> None:
         self.spans = tuple(spans)
@@ -29,9 +29,10 @@ class Tree:
             else:
                 self.children.setdefault(span.parent_id, []).append(number)
         self.enter, self.leave = self._walk()
-        # Per kind, in depth-first order, so that what lies inside one span is one slice.
+        # In depth-first order, all and per kind, so that what lies inside one span is one slice.
+        self._order = sorted(range(len(self.spans)), key=self.enter.__getitem__)
         self._by_kind: dict[Kind, list[int]] = {}
-        for number in sorted(range(len(self.spans)), key=self.enter.__getitem__):
+        for number in self._order:
             self._by_kind.setdefault(self.spans[number].kind, []).append(number)
         self._enters = {kind: [self.enter[i] for i in ids] for kind, ids in self._by_kind.items()}
         self._lists: dict[Any, Any] = {}
@@ -73,10 +74,7 @@ class Tree:
 
     def _ids(self, root: int | None, kind: Kind | None) -> Sequence[int]:
         if kind is None:
-            if root is None:
-                return range(len(self.spans))
-            low, high = self.enter[root] + 1, self.leave[root]
-            return [i for i in range(root + 1, len(self.spans)) if low <= self.enter[i] < high] if high > low else []
+            return sorted(self._order if root is None else self._order[self.enter[root] + 1 : self.leave[root]])
         ids = self._by_kind.get(kind, [])
         if root is None:
             return sorted(ids)

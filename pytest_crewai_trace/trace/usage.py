@@ -11,10 +11,24 @@ from pydantic import BaseModel, ConfigDict
 
 # The names under which crewAI's providers report one number (their ``_extract_*_token_usage`` and
 # ``UsageMetrics.from_provider_dict``); the first that is present counts.
-_INPUT = ("prompt_tokens", "input_tokens", "prompt_token_count")
-_OUTPUT = ("completion_tokens", "output_tokens", "candidates_token_count")
-_CACHED = ("cached_prompt_tokens", "cached_tokens", "cache_read_input_tokens", "cached_content_token_count")
-_CACHE_WRITE = ("cache_creation_tokens", "cache_creation_input_tokens")
+_INPUT = ("prompt_tokens", "input_tokens", "prompt_token_count", "inputTokens")
+_OUTPUT = ("completion_tokens", "output_tokens", "candidates_token_count", "outputTokens")
+_CACHED = (
+    "cached_prompt_tokens",
+    "cached_tokens",
+    "cache_read_input_tokens",
+    "cached_content_token_count",
+    "cacheReadInputTokens",
+    "cacheReadInputTokenCount",
+)
+_CACHE_WRITE = (
+    "cache_creation_tokens",
+    "cache_creation_input_tokens",
+    "cacheWriteInputTokens",
+    "cacheWriteInputTokenCount",
+)
+_ANTHROPICS_OWN = ("cache_read_input_tokens", "cache_creation_input_tokens")
+_LEVELS = 3  # a provider's details are one level down
 _REASONING = ("reasoning_tokens", "thoughts_token_count")
 
 
@@ -48,16 +62,20 @@ class Usage(BaseModel):
     def of_call(cls, reported: Mapping[str, Any] | None, *, failed: bool = False) -> Usage:
         """The usage of one call from what its provider reported, if it did; a failed call has none to report."""
         numbers = _numbers(reported or {})
-        input_tokens = _first(numbers, _INPUT)
-        output_tokens = _first(numbers, _OUTPUT)
+        input_tokens, output_tokens = _first(numbers, _INPUT), _first(numbers, _OUTPUT)
+        cached, written, reasoning = (_first(numbers, names) for names in (_CACHED, _CACHE_WRITE, _REASONING))
+        if _cache_apart(numbers, input_tokens < cached + written):
+            input_tokens += cached + written
+        if "candidates_token_count" in numbers and "completion_tokens" not in numbers:  # Gemini's own form
+            output_tokens += reasoning
         if not input_tokens and not output_tokens:  # crewAI's providers say 0 where the answer had no usage
             return cls(requests=1, unreported=0 if failed else 1)
         return cls(
             input_tokens=input_tokens,
             output_tokens=output_tokens,
-            cached_tokens=_first(numbers, _CACHED),
-            cache_write_tokens=_first(numbers, _CACHE_WRITE),
-            reasoning_tokens=_first(numbers, _REASONING),
+            cached_tokens=cached,
+            cache_write_tokens=written,
+            reasoning_tokens=reasoning,
             requests=1,
         )
 
@@ -72,13 +90,30 @@ class Usage(BaseModel):
 
 
 def _numbers(reported: Mapping[str, Any]) -> dict[str, int]:
+    """The counts in a provider's report; the outer one where a name occurs at two levels."""
     numbers: dict[str, int] = {}
-    for name, value in reported.items():
-        if isinstance(value, Mapping):  # OpenAI's prompt_tokens_details and the like
-            numbers.update(_numbers(value))
-        elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            numbers[name] = value
+    level: list[Mapping[str, Any]] = [reported]
+    for _ in range(_LEVELS):
+        inner = []
+        for fields in level:
+            for name, value in fields.items():
+                if isinstance(value, Mapping):  # OpenAI's prompt_tokens_details and the like
+                    inner.append(value)
+                elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+                    numbers.setdefault(name, value)
+        level = inner
     return numbers
+
+
+def _cache_apart(numbers: Mapping[str, int], less_than_cached: bool) -> bool:
+    """Whether the input is only what the cache took no part in: so Anthropic and Bedrock count, and crewAI before
+    1.15.21 passes on.
+    """
+    if "prompt_tokens" in numbers:
+        return False
+    if "input_tokens" in numbers:
+        return less_than_cached or not numbers.keys().isdisjoint(_ANTHROPICS_OWN)
+    return "inputTokens" in numbers
 
 
 def _first(numbers: Mapping[str, int], names: tuple[str, ...]) -> int:
@@ -103,7 +138,7 @@ def cost_of_call(model: str, usage: Usage, at: datetime | None = None) -> Decima
         cache_read_tokens=usage.cached_tokens or None,
         cache_write_tokens=usage.cache_write_tokens or None,
     )
-    provider, _, name = model.rpartition("/")
+    provider, _, name = model.partition("/") if "/" in model else ("", "", model)
     attempts = [(name, _PROVIDERS.get(provider, provider)), (model, None)] if provider else [(model, None)]
     for reference, provider_id in attempts:
         try:
@@ -115,4 +150,13 @@ def cost_of_call(model: str, usage: Usage, at: datetime | None = None) -> Decima
 
 
 # crewAI's provider prefixes where genai-prices has another id.
-_PROVIDERS = {"gemini": "google", "bedrock": "aws", "vertex_ai": "google", "claude": "anthropic"}
+_PROVIDERS = {
+    "azure_openai": "azure",
+    "bedrock": "aws",
+    "claude": "anthropic",
+    "fireworks_ai": "fireworks",
+    "gemini": "google",
+    "together_ai": "together",
+    "vertex_ai": "google",
+    "xai": "x-ai",
+}

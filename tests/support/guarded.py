@@ -12,12 +12,13 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import multiprocessing
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,13 @@ class Renamed(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
         raise OSError  # no byte code cache: it would be crewAI's
 
 
+def crew_in_child(_: int) -> Any:
+    """What a spawned process runs; its own telemetry is off, so that the control need not wait for it."""
+    sys.addaudithook(watch_network)
+    os.environ["CREWAI_DISABLE_TELEMETRY"] = "true"
+    return Situations().crew()
+
+
 class Situations:
     """The ways of running crewAI; each is one method."""
 
@@ -122,6 +130,10 @@ class Situations:
     def executor(self) -> Any:
         with ThreadPoolExecutor(2) as pool:
             return [future.result() for future in [pool.submit(self.crew), pool.submit(self.flow_by_environment)]]
+
+    def process(self) -> Any:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(crew_in_child, 1).result()
 
     def asyncio(self) -> Any:
         async def run() -> Any:
