@@ -116,9 +116,9 @@ def compat_table(session: nox.Session) -> None:
         differences += different
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)), flush=True)
     if differences:
-        print(*differences, sep="\n")
+        print(*differences, sep="\n", flush=True)
         session.error(f"example trees that differ from those on crewAI {reference.version}: {len(differences)}")
 
 

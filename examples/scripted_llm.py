@@ -48,10 +48,13 @@ class ScriptedLLM(BaseLLM):
         who = {"from_task": from_task, "from_agent": from_agent}
         with llm_call_context():
             self._emit_call_started_event(messages=messages, tools=tools, **who)
-            reply = self._next_reply(from_agent)
-            if isinstance(reply, Exception):
-                self._emit_call_failed_event(error=str(reply), **who)
-                raise reply
+            try:
+                reply = self._next_reply(from_agent)
+                if isinstance(reply, Exception):
+                    raise reply
+            except Exception as error:
+                self._emit_call_failed_event(error=str(error), **who)
+                raise
             usage = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS}
             usage["total_tokens"] = INPUT_TOKENS + OUTPUT_TOKENS
             self._track_token_usage_internal(usage)

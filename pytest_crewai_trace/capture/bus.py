@@ -6,6 +6,8 @@ any order. Private names touched: ``CrewAIEventsBus.emit``, ``aemit`` and ``repl
 
 from __future__ import annotations
 
+import mmap
+import os
 import sys
 import time
 from collections import deque
@@ -33,6 +35,7 @@ class Recording:
         self.current: Recorder | None = None
         self._earlier: deque[Recorder] = deque(maxlen=_KEPT_RECORDS)
         self._sequence = count()
+        self._strays = mmap.mmap(-1, 1)  # shared with forked children; 1: crewAI emitted events in one of them
         self._outer: Recording | None = None
 
     def start(self) -> None:
@@ -53,12 +56,13 @@ class Recording:
         recorder = Recorder(began=time.perf_counter_ns(), began_at=datetime.now(timezone.utc))
         _clear_scope()
         self._doubt_replaced(recorder)
+        self._strays[0] = 0
         self.current = recorder
         return recorder
 
     def end(self, recorder: Recorder) -> None:
         """Close a record. Later events of what it holds still go to it."""
-        self._doubt_replaced(recorder)
+        self.check(recorder)
         recorder.closed = True
         self._earlier.append(recorder)
         if self.current is recorder:
@@ -73,6 +77,12 @@ class Recording:
         flush = getattr(getattr(sys.modules.get(BUS_MODULE), "crewai_event_bus", None), "flush", None)
         if flush is not None and recorder.rows:
             flush(seconds)
+
+    def check(self, recorder: Recorder) -> None:
+        """Look for what may have kept events from a record."""
+        self._doubt_replaced(recorder)
+        if self._strays[0]:
+            recorder.doubt("crewAI ran in a forked child process, whose events do not come back")
 
     def _doubt_replaced(self, recorder: Recorder) -> None:
         """A class whose method was patched, or an instance whose method is a mock, keeps events from us."""
@@ -119,10 +129,16 @@ class _Hook(wrapt.FunctionWrapper):  # type: ignore[type-arg,unused-ignore]  # g
         return super().__get__(instance, owner) if over is None else over
 
     def __set__(self, instance: Any, value: Any) -> None:
+        if self._is_own(value):  # somebody puts back what they took
+            vars(instance).pop(self._self_name, None)
+            return
         vars(instance)[self._self_name] = value
         recorder = None if _running is None else _running.current
         if recorder is not None:
             recorder.doubt(replaced(self._self_name))
+
+    def _is_own(self, value: Any) -> bool:
+        return getattr(value, "_self_parent", None) is self or getattr(value, "__func__", None) is self.__wrapped__
 
     def __delete__(self, instance: Any) -> None:
         try:
@@ -219,7 +235,9 @@ def _record(
 ) -> None:
     try:
         owner = recording.owner(event, source)
-        if owner is not None:
+        if owner is not None and owner.process != os.getpid():
+            recording._strays[0] = 1
+        elif owner is not None:
             owner.take(source, event, sequence, at, given_start=given_start, replayed=replayed, parent=parent)
     except Exception as error:  # noqa: BLE001 - nothing of ours may end the user's run
         if recording.current is not None and recording.current.error is None:

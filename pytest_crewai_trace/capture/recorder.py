@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 # crewAI saves memories in the background and these may be the only spans that begin when their run is over.
 BACKGROUND: Kind = "memory"
 _MOST_FRAMES = 30
+_NEAR = 9  # calls between crewAI's handler of an exception and us; it was 7 at most on every supported version
 MOST_TRACEBACK = 20_000  # characters, from the end
 
 
@@ -82,6 +84,7 @@ class Recorder:
     def __init__(self, *, began: int, began_at: datetime) -> None:
         self.began = began
         self.began_at = began_at
+        self.process = os.getpid()
         self.thread = threading.get_ident()
         self.rows: list[Row] = []
         self.chunks: dict[str, Chunks] = {}
@@ -308,12 +311,28 @@ def _error(fields: dict[str, Any]) -> dict[str, Any]:
     raised = said if isinstance(said, BaseException) else sys.exc_info()[1]
     message = message_of(said) if isinstance(said, BaseException) else plain(said)
     found: dict[str, Any] = {"message": message if isinstance(message, str) else str(message or "")}
-    if raised is not None and (raised is said or message_of(raised) in found["message"]):
+    if raised is not None and (raised is said or (_caught_near(raised) and message_of(raised) in found["message"])):
         found["type"] = type(raised).__name__
         if raised.__traceback__ is not None:
             lines = traceback.format_exception(type(raised), raised, raised.__traceback__, limit=-_MOST_FRAMES)
             found["traceback"] = plain("".join(lines)[-MOST_TRACEBACK:])
     return found
+
+
+def _caught_near(raised: BaseException) -> bool:
+    """Whether what emits now, or a close caller of it, caught the exception.
+
+    Else it is an earlier failure: crewAI retries from inside the handler of the last one.
+    """
+    caught = raised.__traceback__
+    frame = sys._getframe(2)
+    for _ in range(_NEAR):
+        if caught is None or frame.f_back is None:
+            return False
+        if frame is caught.tb_frame:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _interrupted(rule: Rule) -> dict[str, Any] | None:

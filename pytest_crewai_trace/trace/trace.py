@@ -136,9 +136,14 @@ class Trace(Queries, BaseModel):
         return self.render()
 
     def render(self, *, width: int = 120) -> str:
-        from pytest_crewai_trace.trace.render import render
+        """The tree as text, a span a line; the same behaviour gives the same text. Lines are cut at ``width``.
 
-        return render(self._tree, width=width)
+        Answers for an empty and an incomplete trace too, and says that it is one.
+        """
+        from pytest_crewai_trace.trace.render import printable, render
+
+        reasons = [f"incomplete: {printable(reason)}" for reason in self.incomplete]
+        return "\n".join([*reasons, render(self._tree, width=width) or "(empty)"])
 
     def to_json(self, *, indent: int | None = None) -> str:
         """The whole trace as JSON, with ``schema_version``."""
