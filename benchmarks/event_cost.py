@@ -11,8 +11,8 @@ from typing import Any
 from crewai.events.event_bus import CrewAIEventsBus, crewai_event_bus
 
 from benchmarks.measure import Cpu, Spread, Table, interleave, verdict
-from benchmarks.runs import Emitted, Recorded, in_a_context_of_its_own, run_crew, run_flow, undisturbed
-from pytest_crewai_trace.capture.bus import Recording
+from benchmarks.runs import Emitted, Recorded, ToEmit, in_a_context_of_its_own, run_crew, run_flow, undisturbed
+from pytest_crewai_trace.capture.bus import Recording, _record
 from pytest_crewai_trace.capture.spans import trace_of
 from pytest_crewai_trace.trace.trace import TraceOrigin
 
@@ -38,12 +38,18 @@ RUNS: Mapping[str, Callable[[], None]] = {
 }
 
 
-def emit_all(events: Emitted) -> Cpu:
-    emit = crewai_event_bus.emit
-    with Cpu() as cpu:
-        for source, event in events:
-            emit(source, event)
-    return cpu
+def emit_all(events: ToEmit, finish: Callable[[], object] = lambda: None) -> Cpu:
+    """Emit as one run does, inside what a run finds."""
+
+    def emit() -> Cpu:
+        bus = crewai_event_bus
+        with Cpu() as cpu:
+            for source, event in events:
+                bus.emit(source, event)
+            finish()
+        return cpu
+
+    return in_a_context_of_its_own(emit)
 
 
 @contextmanager
@@ -64,17 +70,17 @@ def wrapped(keep: Callable[[Any, Any], None]) -> Iterator[None]:
         CrewAIEventsBus.emit = original  # type: ignore[method-assign]
 
 
-def without(events: Emitted) -> Cpu:
+def without(events: ToEmit) -> Cpu:
     return emit_all(events)
 
 
-def appending(events: Emitted) -> Cpu:
+def appending(events: ToEmit) -> Cpu:
     kept: Emitted = []
     with wrapped(lambda source, event: kept.append((source, event))):
         return emit_all(events)
 
 
-def copying(events: Emitted) -> Cpu:
+def copying(events: ToEmit) -> Cpu:
     kept: list[dict[str, Any]] = []
 
     def keep(source: Any, event: Any) -> None:
@@ -91,7 +97,7 @@ def frozen(value: Any) -> Any:
     return dict(value) if type(value) is dict else value
 
 
-def ours(events: Emitted, *, build: bool = False) -> Cpu:
+def ours(events: ToEmit, *, build: bool = False) -> Cpu:
     recording = Recording(warn=lambda message: None)
     recording.start()
     try:
@@ -110,38 +116,33 @@ def ours(events: Emitted, *, build: bool = False) -> Cpu:
     return cpu
 
 
-def crewais(events: Emitted) -> Cpu:
+def crewais(events: ToEmit) -> Cpu:
     """crewAI's own ``TraceSession``, exporting to memory."""
     exporter = InMemorySpanExporter()
     session = TraceSession(str(uuid.uuid4()), [exporter])
     with session.activate():
-        emit = crewai_event_bus.emit
-        with Cpu() as cpu:
-            for source, event in events:
-                emit(source, event)
-            crewai_event_bus.flush()
-            session.flush()
+        cpu = emit_all(events, finish=lambda: (crewai_event_bus.flush(), session.flush()))
     session.shutdown()
     if not exporter.get_finished_spans():
         raise AssertionError("TraceSession made no spans")
     return cpu
 
 
-def recorder_alone(events: Emitted) -> Cpu:
+def recorder_alone(events: ToEmit) -> Cpu:
     """The recorder fed with events that the bus has already seen."""
-    emit_all(events)
+    seen = list(events)
+    emit_all(seen)
     recording = Recording(warn=lambda message: None)
     recorder = recording.begin()
-    take = recorder.take
     with Cpu() as cpu:
-        for sequence, (source, event) in enumerate(events):
-            take(source, event, sequence, sequence, given_start=False, replayed=False, parent=None)
+        for sequence, (source, event) in enumerate(seen):
+            _record(recording, source, event, sequence, sequence, False, False)
     if recorder.error is not None:
         raise recorder.error
     return cpu
 
 
-CONFIGURATIONS: dict[str, Callable[[Emitted], Cpu]] = {
+CONFIGURATIONS: dict[str, Callable[[ToEmit], Cpu]] = {
     "without us": without,
     "a wrapper that appends": appending,
     "a wrapper with a frozen copy of 11 fields": copying,
@@ -157,11 +158,11 @@ def tables(*, rounds: int) -> Iterator[Table]:
     for what, run in RUNS.items():
         recorded = Recorded(run)
 
-        def case(configuration: Callable[[Emitted], Cpu], recorded: Recorded = recorded) -> Callable[[], Cpu]:
+        def case(configuration: Callable[[ToEmit], Cpu], recorded: Recorded = recorded) -> Callable[[], Cpu]:
             def measured() -> Cpu:
                 events = recorded.again()
                 with undisturbed():
-                    return in_a_context_of_its_own(lambda: configuration(events))
+                    return configuration(events)
 
             return measured
 

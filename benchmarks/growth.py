@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
-from datetime import datetime, timezone
-from typing import Any
 
 from benchmarks.measure import Cpu, Table, exponent, verdict
+from pytest_crewai_trace.capture.bus import Recording, _record
 from pytest_crewai_trace.capture.recorder import Recorder
 from pytest_crewai_trace.capture.spans import trace_of
 from pytest_crewai_trace.trace.trace import TraceOrigin
@@ -82,10 +81,11 @@ SHAPES = ("bushy", "flat", "flat, agents", "chain")
 
 
 def recorded(shape: str, size: int) -> Recorder:
-    recorder = Recorder(began=0, began_at=datetime(2026, 1, 1, tzinfo=timezone.utc))
-    source: Any = object()
+    recording = Recording(warn=lambda message: None)
+    recorder = recording.begin()
+    source = object()
     for sequence, event in enumerate(events_of(shape, size)):
-        recorder.take(source, event, sequence, sequence, given_start=False, replayed=False, parent=None)
+        _record(recording, source, event, sequence, sequence, False, False)
     if recorder.error is not None:
         raise recorder.error
     return recorder

@@ -77,7 +77,7 @@ def measure(configuration: Callable[[Callable[[], None]], Kept], tool_calls: int
     try:
         with undisturbed():
             kept = in_a_context_of_its_own(
-                lambda: configuration(lambda: run_crew(agents=1, tool_calls=tool_calls, characters=CHARACTERS))
+                lambda: configuration(lambda: run_crew(agents=1, tools=1, tool_calls=tool_calls, characters=CHARACTERS))
             )
         gc.collect()
         held, _ = tracemalloc.get_traced_memory()

@@ -6,7 +6,7 @@ import contextlib
 import contextvars
 import io
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from crewai import Agent, Crew, Task
@@ -17,37 +17,40 @@ from crewai.tools import BaseTool
 from tests.support.llm import ScriptedLLM, calls, final, react
 
 Emitted = list[tuple[Any, Any]]
+ToEmit = Iterable[tuple[Any, Any]]
 T = TypeVar("T")
 
 _WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu".split()
-# What an event says about other events, besides its own id.
-_RELATIONS = ("parent_event_id", "started_event_id", "triggered_by_event_id")
+_IDS = ("event_id", "parent_event_id", "started_event_id", "triggered_by_event_id")
 
 
 class Search(BaseTool):
     """A tool whose every result is a text of its own."""
 
     name: str = "search"
-    description: str = "Searches"
+    description: str = "Searches one of the indices of the company for documents, and returns the best of them."
     characters: int = 500
 
-    def _run(self, query: str) -> str:
+    def _run(self, query: str, limit: int = 10, newest_first: bool = False) -> str:
         words = " ".join(f"{query} {word}" for word in _WORDS)
         return (words * (self.characters // len(words) + 1))[: self.characters]
 
 
-def run_crew(*, agents: int = 2, tool_calls: int = 10, native: bool = True, characters: int = 500) -> None:
-    """A crew of ``agents``, each with one task that takes ``tool_calls`` tool calls, one after the other."""
+def run_crew(
+    *, agents: int = 2, tools: int = 10, tool_calls: int = 10, native: bool = True, characters: int = 500
+) -> None:
+    """A crew of ``agents``, each with ``tools`` and one task that takes ``tool_calls``, one after the other."""
     members, tasks = [], []
     for number in range(agents):
-        asked = [f"topic {number} {place}" for place in range(tool_calls)]
-        replies = [calls("search", query=query) if native else react("search", query=query) for query in asked]
+        names = [f"search_{place}" for place in range(tools)]
+        asked = [(names[place % tools], f"topic {number} {place}") for place in range(tool_calls)]
+        replies = [calls(name, query=query) if native else react(name, query=query) for name, query in asked]
         llm = ScriptedLLM(*replies, "The answer." if native else final("The answer."), native=native)
         agent = Agent(
             role=f"Researcher {number}",
             goal="Find out",
             backstory="A careful person.",
-            tools=[Search(characters=characters)],
+            tools=[Search(name=name, characters=characters) for name in names],
             llm=llm,
             max_iter=tool_calls + 5,
         )
@@ -101,15 +104,18 @@ class Recorded:
     def __len__(self) -> int:
         return len(self.events)
 
-    def again(self) -> Emitted:
-        """Copies with ids of their own; what they hold (messages, agents, tasks) stays what it was."""
+    def again(self) -> Iterator[tuple[Any, Any]]:
+        """The events once more, each made when it is asked for, as crewAI makes it just before it emits it.
+
+        They have ids of their own, and messages in new lists of new dicts; all else that they hold stays what it was.
+        """
         ids = {event.event_id: str(uuid.uuid4()) for _, event in self.events}
-        copies = []
         for source, event in self.events:
-            related = {name: getattr(event, name) for name in _RELATIONS if getattr(event, name) in ids}
-            changed = {name: ids[value] for name, value in related.items()}
-            copies.append((source, event.model_copy(update={"event_id": ids[event.event_id], **changed})))
-        return copies
+            fields = event.__dict__
+            changed = {name: ids.get(fields[name], fields[name]) for name in _IDS}
+            if isinstance(fields.get("messages"), list):
+                changed["messages"] = [dict(message) for message in fields["messages"]]
+            yield source, event.model_copy(update=changed)
 
 
 def in_a_context_of_its_own(function: Callable[[], T]) -> T:

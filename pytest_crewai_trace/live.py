@@ -18,6 +18,7 @@ class LiveTrace:
     """Answers as the ``Trace`` of what has happened so far, and says that it is one (``isinstance``)."""
 
     __slots__ = ("_now",)
+    _now: Callable[[], Trace]
 
     def __init__(self, now: Callable[[], Trace]) -> None:
         object.__setattr__(self, "_now", now)
@@ -29,6 +30,19 @@ class LiveTrace:
 
     def __setattr__(self, name: str, value: object) -> None:
         setattr(self._now(), name, value)  # raises: a trace is frozen
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._now(), name)  # raises too
+
+    def __copy__(self) -> Trace:
+        return self._now()  # which is frozen
+
+    def __deepcopy__(self, memo: object) -> Trace:
+        return self._now()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        now = self._now()
+        return type(now).from_json, (now.to_json(),)
 
     def __dir__(self) -> list[str]:
         return dir(self._now())

@@ -58,6 +58,13 @@ def pytest_testnodedown(node: Any) -> None:
         raise pytest.UsageError(message)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str, report: pytest.TestReport, sched: Any) -> None:
+    reporter = sched.config.pluginmanager.get_plugin("terminalreporter")
+    if any(before.nodeid == crashitem for before in _traced(reporter)):
+        report.sections.append(("crewai trace", "incomplete: the process died, and with it the trace of this test"))
+
+
 def pytest_report_header(config: pytest.Config) -> str | None:
     if not config.stash[settings.SETTINGS].enabled:
         return None
@@ -67,12 +74,17 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    reports = (report for reports in terminalreporter.stats.values() for report in reports)
-    counts = [report.crewai_trace for report in reports if hasattr(report, "crewai_trace")]
-    if counts:
+    reports = _traced(terminalreporter)
+    if reports:
         from pytest_crewai_trace.report.terminal import write_summary
 
-        write_summary(terminalreporter, counts)
+        write_summary(terminalreporter, reports)
+
+
+def _traced(reporter: TerminalReporter | None) -> list[Any]:
+    """The reports of traced tests so far."""
+    stats = {} if reporter is None else reporter.stats
+    return [report for reports in stats.values() for report in reports if hasattr(report, "crewai_trace")]
 
 
 def _start(config: pytest.Config) -> None:

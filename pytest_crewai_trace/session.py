@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import traceback
 import warnings
 from collections.abc import Generator
 from contextlib import ExitStack
@@ -17,10 +18,9 @@ import pytest
 from pytest_crewai_trace.capture.bus import Recording
 from pytest_crewai_trace.capture.guard import Guard
 from pytest_crewai_trace.errors import HookError, TraceIncompleteError
-from pytest_crewai_trace.settings import SETTINGS, Settings, is_traced
+from pytest_crewai_trace.settings import MARKER, SETTINGS, Settings, forbidden, is_traced
 
 if TYPE_CHECKING:
-    from pytest_crewai_trace.capture.recorder import Recorder
     from pytest_crewai_trace.trace.trace import Trace
 
 T = TypeVar("T")
@@ -32,12 +32,14 @@ SETTLE = 5.0
 class Record:
     """The record of one attempt at one test, and the trace that is made of it."""
 
-    def __init__(self, item: pytest.Item, recorder: Recorder, attempt: int) -> None:
+    def __init__(self, item: pytest.Item, recording: Recording, attempt: int) -> None:
         self.item = item
-        self.recorder = recorder
+        self.recording = recording
+        self.recorder = recording.begin()
         self.attempt = attempt
         self.closing = ExitStack()
         self.settled: set[str] = set()
+        self.is_told = False  # whether a report of the test says that its recorder failed
         self._built: tuple[tuple[int, int, int], Trace] | None = None
 
     def trace(self) -> Trace:
@@ -45,35 +47,53 @@ class Record:
         recorder = self.recorder
         if not recorder.closed:
             recorder.settle(SETTLE, only="memory", besides=self.settled)
+            self.recording.check(recorder)
         seen = (len(recorder.rows), recorder.chunk_events, len(self.incomplete()))
         if self._built is None or (not recorder.closed and self._built[0] != seen):
-            self._built = (seen, _build(recorder, self.item.nodeid, self.incomplete()))
+            self._built = (seen, self._build())
         return self._built[1]
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing was seen and nothing missed; then no test needs pydantic for its trace."""
+        recorder = self.recorder
+        return self._built is None and not recorder.rows and not recorder.chunk_events and not self.incomplete()
+
+    def _build(self) -> Trace:
+        from pytest_crewai_trace.trace.trace import Trace, TraceOrigin
+
+        origin = TraceOrigin(
+            test_id=self.item.nodeid,
+            started_at=self.recorder.began_at,
+            crewai_version=_version("crewai"),
+            plugin_version=_version("pytest-crewai-trace"),
+        )
+        if self.recorder.rows or self.recorder.chunk_events:
+            try:
+                from pytest_crewai_trace.capture.spans import trace_of
+
+                return trace_of(self.recorder, origin, self.incomplete())
+            except Exception as error:  # noqa: BLE001 - kept, for the test to fail with
+                self.recorder.error = self.recorder.error or error
+        return Trace(incomplete=tuple(self.incomplete()), origin=origin)
 
     def incomplete(self) -> list[str]:
         error = self.recorder.error
         failed = [] if error is None else [f"recording failed: {type(error).__name__}: {error}"]
         return [*failed, *self.recorder.doubts]
 
+    def check(self) -> None:
+        """Fail the test, once, whose recorder failed: that nothing was seen must not look like nothing was done."""
+        if self.recorder.error is not None and not self.is_told:
+            self.is_told = True
+            raise TraceIncompleteError(
+                f"the trace of this test is incomplete: {self.incomplete()[0]}. This is an error of "
+                "pytest-crewai-trace, not of the test; please report it. -p no:crewai_trace runs without it."
+            ) from self.recorder.error
+
 
 RECORD: pytest.StashKey[Record] = pytest.StashKey()
 ATTEMPTS: pytest.StashKey[int] = pytest.StashKey()
-
-
-def _build(recorder: Recorder, test_id: str, incomplete: list[str]) -> Trace:
-    from pytest_crewai_trace.trace.trace import Trace, TraceOrigin
-
-    origin = TraceOrigin(
-        test_id=test_id,
-        started_at=recorder.began_at,
-        crewai_version=_version("crewai"),
-        plugin_version=_version("pytest-crewai-trace"),
-    )
-    if not recorder.rows and not recorder.chunk_events:
-        return Trace(incomplete=tuple(incomplete), origin=origin)
-    from pytest_crewai_trace.capture.spans import trace_of
-
-    return trace_of(recorder, origin, incomplete)
 
 
 def _version(package: str) -> str | None:
@@ -106,6 +126,8 @@ def live_trace(request: pytest.FixtureRequest) -> Trace:
     record = item.stash.get(RECORD, None)
     if record is None:  # asked for by getfixturevalue(), which collection cannot see
         session = start(request.config)
+        if item.get_closest_marker(MARKER) is not None:
+            raise forbidden(item)
         record = session.begin(item)
     return cast("Trace", LiveTrace(record.trace))
 
@@ -135,7 +157,7 @@ class Session:
     def begin(self, item: pytest.Item) -> Record:
         """Record a test from now on."""
         attempt = item.stash[ATTEMPTS] = item.stash.get(ATTEMPTS, 0) + 1
-        record = item.stash[RECORD] = Record(item, self.recording.begin(), attempt)
+        record = item.stash[RECORD] = Record(item, self.recording, attempt)
         if self.guard is not None:
             record.closing.enter_context(self.guard.storage(self._storage()))
         return record
@@ -146,7 +168,8 @@ class Session:
         if record is None or record.recorder.closed:
             return None
         try:
-            record.trace()
+            if not record.is_blank:
+                record.trace()
         finally:
             self.recording.end(record.recorder)
             record.closing.close()
@@ -162,16 +185,26 @@ class Session:
 
     # -- hooks ----------------------------------------------------------------------------------------------------
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         try:
             return (yield)
         finally:
-            self.end(item)  # after an exit or interrupt that skipped the teardown
+            self._end_untold(item)
             _drop(item.stash, RECORD)
             _drop(item.stash, ATTEMPTS)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def _end_untold(self, item: pytest.Item) -> None:
+        """End a test whose teardown was skipped by an exit or interrupt; no report is left to fail."""
+        record = self.end(item)
+        if record is not None:
+            try:
+                _tell_captured(record)
+            except HookError as error:
+                _warn(str(error))
+
+    # Innermost, so that what raises here leaves pytest's own wrappers whole.
+    @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         self.end(item)
         if is_traced(item, self.settings):
@@ -186,21 +219,22 @@ class Session:
             record = item.stash.get(RECORD, None)
             if record is not None:
                 self.recording.settle(record.recorder, SETTLE)
-        if record is not None and record.recorder.error is not None:
-            raise TraceIncompleteError(
-                f"the trace of this test is incomplete: {record.incomplete()[0]}. This is an error of "
-                "pytest-crewai-trace, not of the test; please report it. -p no:crewai_trace runs without it."
-            ) from record.recorder.error
+                self.recording.check(record.recorder)  # before monkeypatch and fixtures put things back
+        if record is not None:
+            record.check()
         return outcome
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
         try:
-            return (yield)
+            outcome = yield
         finally:
             record = self.end(item)
             if record is not None:
-                _tell_captured(item, record.trace())
+                _tell_captured(record)
+        if record is not None:
+            record.check()
+        return outcome
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -222,23 +256,31 @@ def _put_on_report(report: pytest.TestReport, record: Record) -> None:
     from pytest_crewai_trace.report.terminal import count, failure_section
 
     try:
-        trace = record.trace()
+        trace = None if record.is_blank else record.trace()
         report.crewai_trace = count(trace, record.item.nodeid, str(record.attempt))  # type: ignore[attr-defined]
-        section = failure_section(trace) if report.failed else None
+        section = failure_section(trace) if trace is not None and report.failed else None
     except Exception as error:  # noqa: BLE001 - a report must be made, whatever happens to our part of it
         section = f"the trace could not be shown: {type(error).__name__}: {error}"
     if section:
         report.sections.append(("crewai trace", section))
+        record.is_told = True
 
 
-def _tell_captured(item: pytest.Item, trace: Trace) -> None:
-    """Call the hook, implementation by implementation, so that an exception names whose it is."""
-    hook = item.ihook.pytest_crewai_trace_captured
+def _tell_captured(record: Record) -> None:
+    """Call the hook; an exception names whose it is."""
+    hook = record.item.ihook.pytest_crewai_trace_captured
+    if not hook.get_hookimpls():
+        return
     try:
-        hook(item=item, trace=trace)
+        hook(item=record.item, trace=record.trace())
     except Exception as error:
-        names = ", ".join(sorted({impl.plugin_name for impl in hook.get_hookimpls()}))
-        raise HookError(f"pytest_crewai_trace_captured raised {type(error).__name__}: {error} (in: {names})") from error
+        called = {frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)}
+        names = {
+            impl.plugin_name for impl in hook.get_hookimpls() if getattr(impl.function, "__code__", None) in called
+        }
+        raise HookError(
+            f"pytest_crewai_trace_captured raised {type(error).__name__}: {error} (in: {', '.join(sorted(names))})"
+        ) from error
 
 
 def _warn(message: str) -> None:

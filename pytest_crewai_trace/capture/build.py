@@ -38,7 +38,7 @@ class Builder:
         self._by_id: dict[str, Draft] = {}
         self._open: dict[str, dict[str, Draft]] = {}  # type of the start -> event id -> draft
         self._complaints: dict[int | None, str] = {}  # id() of a parent -> why a tool call in it could not be made
-        for row in sorted(recorder.rows, key=lambda row: row.sequence):
+        for row in recorder.read_rows():
             self._read(row)
         self._infer_failed_flows()
 
@@ -149,7 +149,7 @@ class Builder:
             if child.kind != "reasoning" or child.values.get("name") != agent.values.get("name"):
                 break
             child.move(agent)
-            agent.row.sequence, agent.row.at = child.row.sequence - 0.5, child.row.at
+            agent.sequence, agent.at = child.sequence - 0.5, child.at
 
     def _turn_of(self, row: Row, above: Draft | None) -> Draft | None:
         """What a conversational flow does for a turn is inside that turn; its flow may have begun in an earlier one."""
@@ -253,18 +253,19 @@ class Builder:
         begun.thread = self.recorder.thread
         begun.fields = {"name": row.identifiers.get(f"{kind}_name", kind)}
         if orphans:
-            first = min(orphans, key=lambda draft: draft.row.sequence)
-            begun.sequence, begun.at, begun.thread = first.row.sequence - 0.5, first.row.at, first.row.thread
-        self._finish_made(Draft(begun, self._open_flow_of(row.source) if kind == "method" else None), row)
+            first = min(orphans, key=lambda draft: draft.sequence)
+            begun.sequence, begun.at, begun.thread = first.sequence - 0.5, first.at, first.row.thread
+        draft = Draft(begun, self._open_flow_of(row.source) if kind == "method" else None)
+        draft.close(row)
+        self._add_made(draft, row)
         for orphan in orphans:
             orphan.move(self.drafts[-1])
         return True
 
-    def _finish_made(self, draft: Draft, row: Row) -> None:
-        """Add a span that we made for an event which began none, and end it by that event."""
+    def _add_made(self, draft: Draft, row: Row) -> None:
+        """Add a span, ended by an event, that we made because no event began it."""
         self.counts["spans"] += 1
         self._add(draft)
-        draft.close(row)
         self._ended(draft)
         time = (row.at - self.recorder.began) / 1e9
         draft.events.append(SpanEvent(name=row.type, time=time, note="no start was seen"))
@@ -283,8 +284,7 @@ class Builder:
             last = failed[-1]
             batch = last.row.identifiers.get("triggered_by_event_id")
             if not any(
-                child.row.sequence > (last.closed_seq or 0)
-                and child.row.identifiers.get("triggered_by_event_id") != batch
+                child.sequence > (last.closed_seq or 0) and child.row.identifiers.get("triggered_by_event_id") != batch
                 for child in methods
             ):
                 flow.close_like(last)
@@ -312,8 +312,9 @@ class Builder:
             begun.event_id, begun.source, begun.thread = f"before {row.event_id}", row.source, row.thread
             begun.identifiers = row.identifiers
             begun.fields = {"name": name, "arguments": arguments}
-            row.error, row.fields = {"message": str(message or "failed")}, {}
-            self._finish_made(Draft(begun, target), row)
+            draft = Draft(begun, target)
+            draft.close_with(row, {"message": str(message or "failed")})
+            self._add_made(draft, row)
 
     def _tool_since_llm(self, above: Draft | None, name: str) -> Draft | None:
         """The last call of a tool in a span, if no model was asked since."""

@@ -19,6 +19,7 @@ class Draft:
 
     __slots__ = (
         "above",
+        "at",
         "children",
         "closed_at",
         "closed_seq",
@@ -29,11 +30,13 @@ class Draft:
         "inner_error",
         "over",
         "row",
+        "sequence",
         "values",
     )
 
     def __init__(self, row: Row, above: Draft | None) -> None:
         self.row = row
+        self.sequence, self.at = row.sequence, row.at
         self.above = above
         self.hidden = row.hidden
         self.children: list[Draft] = []
@@ -78,13 +81,17 @@ class Draft:
 
     def close(self, row: Row) -> None:
         """Take what the end says."""
-        self.end = row
-        self.closed_at, self.closed_seq = row.at, row.sequence
         self.values.update(row.fields)
         failure = self.values.pop("failure", None)
         if failure is not None:
             failure = {"message": failure if isinstance(failure, str) else str(failure)}
-        self.error = row.error or self.inner_error or failure
+        self.close_with(row, row.error or self.inner_error or failure)
+
+    def close_with(self, row: Row, error: dict[str, Any] | None) -> None:
+        """End at an event, with an error or none."""
+        self.end = row
+        self.closed_at, self.closed_seq = row.at, row.sequence
+        self.error = error
 
     def close_like(self, other: Draft) -> None:
         """End where another did, and as it did: crewAI left this one without an end of its own."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
-from weakref import WeakKeyDictionary
 
 from pytest_crewai_trace.capture import readers
+from pytest_crewai_trace.capture.readers import PAYLOADS
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.capture.readers import Read
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Rule:
     """How one event type is taken.
 
-    ``kind`` is that of the span which it begins or ends, ``partner`` the type of the start that an end ends. ``failed``
-    marks ends that are failures.
+    ``kind`` is that of the span which it begins or ends, ``partner`` the type of the start that an end ends, ``failed``
+    marks ends that are failures. With a ``payload``, which is frozen at once, ``read`` is called when a test is over.
     """
 
     role: Literal["begin", "end", "point", "chunk", "ignored"]
@@ -28,6 +28,7 @@ class Rule:
     kind: Kind | None = None
     partner: str | None = None
     failed: bool = False
+    payload: tuple[str, ...] | None = None
 
 
 def _table() -> dict[str, Rule]:
@@ -41,11 +42,11 @@ def _table() -> dict[str, Rule]:
         failed: str = "",
         read_failed: Read = readers.nothing,
     ) -> None:
-        rules[start] = Rule("begin", read, kind)
+        rules[start] = Rule("begin", read, kind, payload=PAYLOADS.get(read))
         for name, read_end in ends:
-            rules[name] = Rule("end", read_end, kind, partner=start)
+            rules[name] = Rule("end", read_end, kind, partner=start, payload=PAYLOADS.get(read_end))
         for name in failed.split():
-            rules[name] = Rule("end", read_failed, kind, partner=start, failed=True)
+            rules[name] = Rule("end", read_failed, kind, partner=start, failed=True, payload=PAYLOADS.get(read_failed))
 
     output = readers.take("output")
     for operation in ("kickoff", "train", "test"):
@@ -220,6 +221,8 @@ def _table() -> dict[str, Rule]:
     )
     for name in _POINTS:
         rules[name] = Rule("point", readers.told)
+    for name in ("agent_logs_started", "agent_logs_execution"):  # the rest of them repeats prompts and answers
+        rules[name] = Rule("point", readers.take("agent_role"))
     for name in ("llm_stream_chunk", "llm_thinking_chunk"):
         rules[name] = Rule("chunk", readers.nothing, "llm")
     for name in IGNORED:
@@ -231,7 +234,6 @@ def _table() -> dict[str, Rule]:
 _POINTS = (
     "a2a_polling_started",
     "a2a_streaming_started",
-    "agent_logs_started",
     "checkpoint_fork_started",
     "checkpoint_restore_started",
     "checkpoint_started",
@@ -259,13 +261,15 @@ def rule_of(event: Any) -> Rule:
     return RULES.get(event_type, OTHER) if isinstance(event_type, str) and _is_crewais(type(event)) else OTHER
 
 
-_known_classes: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+_crewais: set[type] = set()  # crewAI's own classes, which live as long as the process; a user's may not
 
 
 def _is_crewais(event_class: type) -> bool:
     """Whether an event's class is crewAI's, or derived from one that says more than ``BaseEvent``."""
-    known = _known_classes.get(event_class)
-    if known is None:
-        bases = (cls for cls in event_class.__mro__ if cls.__name__ != "BaseEvent")
-        known = _known_classes[event_class] = any(cls.__module__.startswith("crewai.") for cls in bases)
-    return known
+    if event_class in _crewais:
+        return True
+    bases = (cls for cls in event_class.__mro__ if cls.__name__ != "BaseEvent")
+    found = any(str(cls.__module__).startswith("crewai.") for cls in bases)
+    if found and event_class.__module__.startswith("crewai."):
+        _crewais.add(event_class)
+    return found

@@ -10,6 +10,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.capture.plain import plain
@@ -20,10 +21,42 @@ if TYPE_CHECKING:
 Fields = Mapping[str, Any]
 Read = Callable[[Fields, Any], dict[str, Any]]
 
+# Readers that can wait for the end of the test, and the fields that have to be frozen until then.
+PAYLOADS: dict[Read, tuple[str, ...]] = {}
+
+
+def later(*payload: str) -> Callable[[Read], Read]:
+    """Mark a reader of the most frequent events: it reads text, numbers and ``payload``, and nothing that changes.
+
+    The run waits for the recorder, so of these events only ``payload`` is frozen while they are emitted.
+    """
+
+    def mark(read: Read) -> Read:
+        PAYLOADS[read] = payload
+        return read
+
+    return mark
+
+
+def hold(fields: dict[str, Any], payload: tuple[str, ...]) -> dict[str, Any]:
+    """The fields of an event as they are now, for a reader that is called later."""
+    held = fields.copy()
+    for name in payload:
+        value = held.get(name)
+        if value is not None and type(value) is not str:
+            held[name] = plain(value)
+    if "messages" in held:
+        held["messages"] = held["tools"] = None  # kept once for all calls
+    agent = held.get("agent")
+    if agent is not None:
+        held["agent"] = None
+        held["agent_role"] = held.get("agent_role") or role_of(agent)
+    return held
+
 
 def one_line(text: Any) -> str | None:
     """A role or a task's name as one line: YAML's ``>`` leaves a line feed at its end."""
-    return " ".join(text.split()) or None if isinstance(text, str) else None
+    return plain(" ".join(text.split())) or None if isinstance(text, str) else None
 
 
 def own(thing: Any, name: str) -> Any:
@@ -102,7 +135,12 @@ def tool_name(name: Any) -> str:
     """A tool's name as models see it. crewAI reports it so for native calls; for ReAct only when the call has ended."""
     sanitize = own(sys.modules.get("crewai.utilities.string_utils"), "sanitize_tool_name")
     text = one_line(name) or "tool"
-    return text if sanitize is None else str(sanitize(text)) or text
+    return text if sanitize is None else _sanitized(sanitize, text)
+
+
+@lru_cache(maxsize=256)  # crewAI's function puts seven regular expressions to it
+def _sanitized(sanitize: Callable[[str], str], text: str) -> str:
+    return str(sanitize(text)) or text
 
 
 def arguments_of(value: Any) -> dict[str, Any]:
@@ -150,14 +188,16 @@ def paused(fields: Fields, source: Any) -> dict[str, Any]:
     return {"paused": True, "state": state_of(fields.get("state"))}
 
 
+@later("params")
 def method(fields: Fields, source: Any) -> dict[str, Any]:
     return {
-        "name": str(fields.get("method_name") or ""),
+        "name": one_line(fields.get("method_name")) or "",
         "flow_name": one_line(fields.get("flow_name")),
         "params": plain(fields.get("params")),
     }
 
 
+@later("result", "state")
 def method_end(fields: Fields, source: Any) -> dict[str, Any]:
     return {"result": plain(fields.get("result")), "state": state_of(fields.get("state"))}
 
@@ -227,6 +267,7 @@ _PARAMETERS = (
 )
 
 
+@later("stop_sequences")
 def llm(fields: Fields, source: Any) -> dict[str, Any]:
     model = str(fields.get("model") or own(source, "model") or "unknown")
     return {
@@ -243,6 +284,7 @@ def _with_provider(model: str, source: Any) -> str:
     return f"{provider}/{model}" if "/" not in model and isinstance(provider, str) and provider else model
 
 
+@later("response", "usage")
 def llm_end(fields: Fields, source: Any) -> dict[str, Any]:
     call_type = own(fields.get("call_type"), "value")
     return {
@@ -269,6 +311,7 @@ def requested_calls(response: Any) -> list[dict[str, Any]]:
     return calls
 
 
+@later("tool_args")
 def tool(fields: Fields, source: Any) -> dict[str, Any]:
     attempts = fields.get("run_attempts")
     return {
@@ -280,18 +323,21 @@ def tool(fields: Fields, source: Any) -> dict[str, Any]:
     }
 
 
+@later("tool_args")
 def tool_error(fields: Fields, source: Any) -> dict[str, Any]:
     """What the end knows better than the start: the arguments as they were parsed."""
     arguments = fields.get("tool_args")
     return {"arguments": arguments_of(arguments)} if isinstance(arguments, dict) else {}
 
 
+@later("tool_args", "output", "failure")
 def tool_end(fields: Fields, source: Any) -> dict[str, Any]:
     found = tool_error(fields, source)
     found.update(result=plain(fields.get("output")), cached=fields.get("from_cache") is True)
     failure = fields.get("failure")  # the tool ran and reported that it did not succeed
     if failure is not None:
-        found["failure"] = plain(own(failure, "message") or failure)
+        message = failure.get("message") if isinstance(failure, dict) else None
+        found["failure"] = plain(message or failure)
     return found
 
 
@@ -427,7 +473,7 @@ def a2a_end(fields: Fields, source: Any) -> dict[str, Any]:
 def human_feedback(operation: str) -> Read:
     def read(fields: Fields, source: Any) -> dict[str, Any]:
         return {
-            "name": str(fields.get("method_name") or ""),
+            "name": one_line(fields.get("method_name")) or "",
             "operation": operation,
             "message": plain(fields.get("message")),
         }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.capture.mapping import Rule, rule_of
 from pytest_crewai_trace.capture.plain import message_of, plain
-from pytest_crewai_trace.capture.readers import identify
+from pytest_crewai_trace.capture.readers import hold, identify, own
 from pytest_crewai_trace.trace.messages import Messages
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Row:
         "event_id",
         "fields",
         "given_start",
+        "held",
         "hidden",
         "identifiers",
         "parent_id",
@@ -63,6 +64,7 @@ class Row:
         self.task: weakref.ref[asyncio.Task[Any]] | None = None
         self.hidden = False
         self.replayed = False
+        self.held: dict[str, Any] | None = None  # fields of the event that have not been read yet
         self.fields: dict[str, Any] = {}
         self.identifiers: dict[str, str] = {}
         self.error: dict[str, Any] | None = None
@@ -94,11 +96,12 @@ class Recorder:
         self.closed = False
         # Kept alive, so that an id() names one object for as long as the record lives.
         self._sources: dict[int, object] = {}
-        self._starts: dict[str, Row] = {}
+        self.starts: dict[str, Row] = {}  # by the id of the event that began a span
         self._open: dict[str, Row] = {}
         self._conversations: dict[tuple[int, str | None], tuple[list[Any], Messages]] = {}
-        self._tools: dict[int, tuple[Any, tuple[Any, ...]]] = {}
-        self._changed = threading.Condition()
+        self._tools: dict[int, tuple[list[str] | None, tuple[Any, ...]]] = {}
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
 
     # -- taking events ----------------------------------------------------------------------------------------------
 
@@ -135,8 +138,8 @@ class Recorder:
         event_type = fields.get("type")
         row = Row(rule, event_type if isinstance(event_type, str) else type(event).__name__, sequence, at)
         row.event_id = str(fields.get("event_id"))
-        row.parent_id = fields.get("parent_event_id") or parent
-        row.start_id = fields.get("started_event_id")
+        row.parent_id = _id(fields.get("parent_event_id")) or parent
+        row.start_id = _id(fields.get("started_event_id"))
         row.given_start = given_start
         row.source = id(source)
         self._sources.setdefault(row.source, source)
@@ -144,27 +147,43 @@ class Recorder:
             row.hidden = is_infrastructure(source)
         if replayed:
             row.replayed = True
-        elif not row.hidden:
-            row.fields = rule.read(fields, source)
-        if rule.kind is not None and not replayed:
-            row.identifiers = identify(rule.kind, fields, source)
+        elif rule.payload is not None and not row.hidden:
+            row.held = hold(fields, rule.payload)
+        else:
+            self._read(row, fields)
         if rule.role == "begin":
             row.thread = threading.get_ident()
             row.task = _running_task()
             if rule.kind == "llm":
-                row.fields["messages"] = self._share(fields.get("messages"), (row.source, fields.get("agent_id")))
+                row.fields["messages"] = self._share(fields.get("messages"), (row.source, _id(fields.get("agent_id"))))
                 row.fields["tool_definitions"] = self._definitions(row.source, fields.get("tools"))
         elif rule.role == "end":
             row.error = _error(fields) if rule.failed else _interrupted(rule)
-        with self._changed:
+        with self._lock:
             self.rows.append(row)
             if rule.role == "begin" and not replayed:
-                self._starts[row.event_id] = self._open[row.event_id] = row
+                self.starts[row.event_id] = self._open[row.event_id] = row
             elif rule.role == "end":
                 self._close(self._ended_by(rule, row.start_id, row.source))
 
+    def _read(self, row: Row, fields: dict[str, Any]) -> None:
+        source, kind = self._sources[row.source], row.rule.kind
+        if not row.hidden:
+            row.fields = {**row.rule.read(fields, source), **row.fields}
+        if kind is not None:
+            row.identifiers = identify(kind, fields, source)
+        row.held = None
+
+    def read_rows(self) -> list[Row]:
+        """The rows in the order in which they were emitted, all read."""
+        rows = sorted(self.rows, key=lambda row: row.sequence)
+        for row in rows:
+            if row.held is not None:
+                self._read(row, row.held)
+        return rows
+
     def _count_chunk(self, call_id: str, at: int) -> None:
-        with self._changed:
+        with self._lock:
             self.chunk_events += 1
             chunks = self.chunks.get(call_id)
             if chunks is None:
@@ -190,10 +209,11 @@ class Recorder:
         """The tools offered to a model; the same ones, call after call, are kept once."""
         if not tools:
             return ()
+        names = _names_of(tools)
         known = self._tools.get(source)
-        if known is None or known[0] != tools:
+        if known is None or names is None or known[0] != names:
             frozen = plain(tools)
-            known = self._tools[source] = (frozen, tuple(frozen) if isinstance(frozen, list) else (frozen,))
+            known = self._tools[source] = (names, tuple(frozen) if isinstance(frozen, list) else (frozen,))
         return known[1]
 
     # -- what is still open -----------------------------------------------------------------------------------------
@@ -216,8 +236,8 @@ class Recorder:
     def _top(self, row: Row) -> Row:
         """The run that a span belongs to; a background operation is a run of its own."""
         while row.rule.kind != BACKGROUND or row.event_id not in self._open:
-            above = self._starts.get(row.parent_id or "")
-            if above is None or above is row:
+            above = self.starts.get(row.parent_id or "")
+            if above is None or above.sequence >= row.sequence:  # a user's events may be each other's parents
                 return row
             row = above
         return row
@@ -274,28 +294,28 @@ class Recorder:
     def has_open(self) -> bool:
         return bool(self._open)
 
-    def knows(self, event_id: str | None) -> bool:
+    def begun(self, event_id: Any) -> bool:
         """Whether the event of this id began a span of this record."""
-        return event_id in self._starts
+        return type(event_id) is str and event_id in self.starts
 
     def claims(self, rule: Rule, fields: dict[str, Any], source: Any) -> bool:
         """Whether an event that comes after the test goes on with something of it.
 
         A scope that a run left behind in somebody's context is none: the run is over.
         """
-        with self._changed:
+        with self._lock:
             if rule.role == "end":
-                row = self._ended_by(rule, fields.get("started_event_id"), id(source))
+                row = self._ended_by(rule, _id(fields.get("started_event_id")), id(source))
                 return row is not None and self._may_go_on(row)
             if rule.role == "chunk":
                 return str(fields.get("call_id")) in self.chunks
-            parent = self._starts.get(fields.get("parent_event_id") or "")
+            parent = self.starts.get(_id(fields.get("parent_event_id")) or "")
             return parent is not None and (rule.kind == BACKGROUND or self._may_go_on(parent))
 
 
 def is_infrastructure(source: Any) -> bool:
     """Whether a flow is crewAI's own machinery: the agent executor, or encoding and recall of memories."""
-    return getattr(source, "suppress_flow_events", False) is True and type(source).__module__.startswith("crewai.")
+    return type(source).__module__.startswith("crewai.") and own(source, "suppress_flow_events") is True
 
 
 def _running_task() -> weakref.ref[asyncio.Task[Any]] | None:
@@ -325,7 +345,7 @@ def _caught_near(raised: BaseException) -> bool:
     Else it is an earlier failure: crewAI retries from inside the handler of the last one.
     """
     caught = raised.__traceback__
-    frame = sys._getframe(2)
+    frame = sys._getframe(2)  # noqa: SLF001 - the only way to know who is calling
     for _ in range(_NEAR):
         if caught is None or frame.f_back is None:
             return False
@@ -343,11 +363,31 @@ def _interrupted(rule: Rule) -> dict[str, Any] | None:
     return {"type": type(raised).__name__, "message": message_of(raised)}
 
 
-def _common(known: list[Any], messages: list[Any]) -> int:
-    """How many first messages are equal."""
-    if len(known) <= len(messages) and messages[: len(known)] == known:
-        return len(known)
+def _id(value: Any) -> str | None:
+    return value if value is None or type(value) is str else str(plain(value))
+
+
+def _names_of(tools: Any) -> list[str] | None:
+    """What the tools offered to a model are called, where they have the usual form."""
+    names = []
+    for tool in tools if type(tools) is list else (None,):
+        function = tool.get("function", tool) if type(tool) is dict else None
+        name = function.get("name") if type(function) is dict else None
+        if type(name) is not str:
+            return None
+        names.append(name)
+    return names
+
+
+def _common(known: list[dict[str, Any]], messages: list[Any]) -> int:
+    """How many first messages are those that we know, without asking any object whether it is equal."""
     for place, (one, other) in enumerate(zip(known, messages, strict=False)):
-        if one != other:
+        if type(other) is not dict or len(other) != len(one):
             return place
+        for key, value in other.items():
+            if type(key) is not str or key not in one:
+                return place
+            mine = one[key]
+            if value is not mine and (value if type(value) is str else plain(value)) != mine:
+                return place
     return min(len(known), len(messages))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def trace_of(recorder: Recorder, origin: TraceOrigin, incomplete: Iterable[str] = ()) -> Trace:
     """The trace of what a recorder holds now."""
     built = Builder(recorder)
-    shown = sorted((draft for draft in built.drafts if not draft.hidden), key=lambda draft: draft.row.sequence)
+    shown = sorted((draft for draft in built.drafts if not draft.hidden), key=lambda draft: draft.sequence)
     numbers = {id(draft): number for number, draft in enumerate(shown)}
     return Trace(
         all_spans=tuple(_span(recorder, draft, numbers) for draft in shown),  # type: ignore[misc]  # one of the union
@@ -47,15 +47,15 @@ def _span(recorder: Recorder, draft: Draft, numbers: dict[int, int]) -> Span:
         "parent_id": None if above is None else numbers[id(above)],
         "status": "error" if draft.error else "unset" if draft.open or values.get("paused") else "ok",
         "error": Error(**draft.error) if draft.error else None,
-        "start": (row.at - recorder.began) / 1e9,
+        "start": (draft.at - recorder.began) / 1e9,
         "end": None if draft.closed_at is None else (draft.closed_at - recorder.began) / 1e9,
         "events": tuple(draft.events),
         "origin": Origin(
             event_id=row.event_id,
             end_event_id=None if draft.end is None else draft.end.event_id,
-            sequence=int(4 * row.sequence),  # a span that was made for an end without a start lies between two events
+            sequence=int(4 * draft.sequence),  # a span that was made for an end without a start lies between two events
             end_sequence=None if draft.closed_seq is None else int(4 * draft.closed_seq),
-            started_at=recorder.began_at + timedelta(microseconds=(row.at - recorder.began) / 1000),
+            started_at=recorder.began_at + timedelta(microseconds=(draft.at - recorder.began) / 1000),
             own_thread=row.thread == recorder.thread,
             identifiers=row.identifiers,
         ),
@@ -77,7 +77,7 @@ def _complete_call(recorder: Recorder, draft: Draft) -> None:
     chunks = recorder.chunks.get(draft.row.identifiers.get("call_id", ""))
     if chunks is not None:
         values["chunks"] = chunks.count
-        values["time_to_first_chunk"] = (chunks.first - draft.row.at) / 1e9
+        values["time_to_first_chunk"] = (chunks.first - draft.at) / 1e9
 
 
 def _belong(draft: Draft) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,17 +13,22 @@ if TYPE_CHECKING:
 
     from pytest_crewai_trace.settings import Settings
     from pytest_crewai_trace.trace.trace import Trace
-    from pytest_crewai_trace.trace.usage import Usage
+
+
+PHASES = ("setup", "call", "teardown")
 
 
 class Counts(TypedDict):
-    """The little that travels on a test's report, between processes too. ``tokens``: per model, a usage's fields."""
+    """The little that travels on a test's report, between processes too.
+
+    ``usage`` has a ``Usage``'s fields; ``costs`` the dollars of each model's calls, ``None`` where one has no price.
+    """
 
     test: str
     attempt: str
     empty: bool
-    llm_calls: int
-    tokens: dict[str, dict[str, int]]
+    usage: dict[str, int]
+    costs: dict[str, str | None]
     tool_seconds: float
 
 
@@ -36,27 +41,30 @@ def header(settings: Settings) -> str:
     return f"crewai-trace: on ({settings.source}), guard {'on' if settings.guard else 'off'}, {crewai}"
 
 
-def count(trace: Trace, test: str, attempt: str) -> Counts:
-    """The numbers of one trace."""
-    from pytest_crewai_trace.trace.usage import Usage
+def count(trace: Trace | None, test: str, attempt: str) -> Counts:
+    """The numbers of one trace; of none where nothing was seen."""
+    counts = Counts(test=test, attempt=attempt, empty=True, usage={}, costs={}, tool_seconds=0.0)
+    if trace is None or trace.empty:
+        return counts
+    from pytest_crewai_trace.trace.usage import Usage, cost_of_call
 
-    tree = trace.tree
-    tokens: dict[str, list[Usage]] = {}
-    for span in tree.inside(None, "llm"):
-        tokens.setdefault(span.model, []).append(span.call_usage)
-    return {
-        "test": test,
-        "attempt": attempt,
-        "empty": trace.empty,
-        "llm_calls": len(tree.inside(None, "llm")),
-        "tokens": {model: Usage.total(usages).model_dump() for model, usages in tokens.items()},
-        "tool_seconds": sum(span.duration or 0.0 for span in tree.inside(None, "tool")),
-    }
+    calls = trace.tree.inside(None, "llm")
+    for span in calls:
+        if span.call_usage.complete:  # else it is counted among those that did not say
+            before = counts["costs"].get(span.model, "0")
+            price = cost_of_call(span.model, span.call_usage, span.origin.started_at)
+            counts["costs"][span.model] = None if before is None or price is None else str(Decimal(before) + price)
+    counts["empty"] = False
+    counts["usage"] = Usage.total(span.call_usage for span in calls).model_dump()
+    counts["tool_seconds"] = sum(span.duration or 0.0 for span in trace.tree.inside(None, "tool"))
+    return counts
 
 
-def write_summary(reporter: TerminalReporter, counts: Iterable[Counts]) -> None:
+def write_summary(reporter: TerminalReporter, reports: Iterable[Any]) -> None:
     """One line, where anything was traced."""
-    latest = {(one["test"], one["attempt"]): one for one in counts}  # a test's later report replaces its earlier one
+    by_phase = sorted(reports, key=lambda report: PHASES.index(report.when))
+    counts = [report.crewai_trace for report in by_phase]
+    latest = {(one["test"], one["attempt"]): one for one in counts}  # a test's last phase knows of those before it
     traced = [one for one in latest.values() if not one["empty"]]
     if traced:
         reporter.write_line(f"crewai-trace: {summary(traced)}")
@@ -66,37 +74,27 @@ def summary(traced: list[Counts]) -> str:
     """``12 traces, 34 LLM calls, 12.3k tokens, $0.04, 1.2 s in tools``."""
     from pytest_crewai_trace.trace.usage import Usage
 
-    by_model: dict[str, list[Usage]] = {}
-    for one in traced:
-        for model, tokens in one["tokens"].items():
-            by_model.setdefault(model, []).append(Usage(**tokens))
-    usage = Usage.total(usage for usages in by_model.values() for usage in usages)
-    calls = sum(one["llm_calls"] for one in traced)
-    parts = [_plural(len(traced), "trace"), _plural(calls, "LLM call")]
-    if calls:
+    usage = Usage.total(Usage(**one["usage"]) for one in traced)
+    parts = [_plural(len(traced), "trace"), _plural(usage.requests, "LLM call")]
+    if usage.requests:
         unknown = f" ({_plural(usage.unreported, 'call')} did not say)" if usage.unreported else ""
-        parts.append(f"{_short(usage.total_tokens)} tokens{unknown}")
-    if calls:
-        parts += _cost({model: Usage.total(usages) for model, usages in by_model.items()})
+        parts += [f"{_short(usage.total_tokens)} tokens{unknown}", *_cost(traced)]
     seconds = sum(one["tool_seconds"] for one in traced)
     parts.append(f"{seconds:.1f} s in tools")
     return ", ".join(parts)
 
 
-def _cost(by_model: dict[str, Usage]) -> list[str]:
-    from pytest_crewai_trace.trace.usage import cost_of_call
-
-    total, unpriced = Decimal(0), list[str]()
-    for model, usage in by_model.items():
-        price = cost_of_call(model, usage)
-        if price is None:
-            unpriced.append(model)
-        else:
-            total += price
-    if len(unpriced) == len(by_model):
+def _cost(traced: list[Counts]) -> list[str]:
+    costs = [(model, cost) for one in traced for model, cost in one["costs"].items()]
+    priced = [Decimal(cost) for _, cost in costs if cost is not None]
+    unpriced = {model for model, cost in costs if cost is None}
+    if not priced:
         return []
+    total = sum(priced, Decimal(0))
     digits = max(2, 1 - total.adjusted()) if total else 0  # two that say something
-    return [f"${total:.{digits}f}" + (f" and {_plural(len(unpriced), 'model')} without a price" if unpriced else "")]
+    shown = f"{total:.{digits}f}"
+    shown = shown[:-1] if digits > 2 and shown.endswith("0") else shown
+    return [f"${shown}" + (f" and {_plural(len(unpriced), 'model')} without a price" if unpriced else "")]
 
 
 def _plural(number: int, noun: str) -> str:
@@ -104,7 +102,7 @@ def _plural(number: int, noun: str) -> str:
 
 
 def _short(number: int) -> str:
-    return str(number) if number < 1_000 else f"{number / 1_000:.1f}k" if number < 1_000_000 else f"{number / 1e6:.1f}M"
+    return str(number) if number < 1_000 else f"{number / 1e3:.1f}k" if number < 999_950 else f"{number / 1e6:.1f}M"
 
 
 def failure_section(trace: Trace) -> str | None:

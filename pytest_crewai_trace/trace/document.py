@@ -80,7 +80,8 @@ def load(text: str | bytes) -> Trace:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise _not_a_trace(f"{where}: {first['msg']}" if where else first["msg"]) from None
+        why = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
+        raise _not_a_trace(f"{where}: {why}" if where else why) from None
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise _not_a_trace(str(error)) from None
 

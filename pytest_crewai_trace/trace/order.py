@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_crewai_trace.trace.span import AnySpan
+    from pytest_crewai_trace.trace.span import Span
     from pytest_crewai_trace.trace.tree import Tree
 
 # Never compared: our own numbers, times, crewAI's ids, and where in a file an exception was raised.
@@ -16,7 +17,7 @@ _NOT_BEHAVIOUR = frozenset(
 )
 
 
-def content(span: AnySpan) -> dict[str, Any]:
+def content(span: Span) -> dict[str, Any]:
     """What a span did, without when and under which id."""
     seen = {name: value for name, value in span.__dict__.items() if name not in _NOT_BEHAVIOUR}
     seen["error"] = None if span.error is None else (span.error.type, span.error.message)
@@ -44,6 +45,7 @@ class _Order:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.ordered: dict[int | None, list[int]] = {}
+        self.digests: dict[int, str] = {}
         last = _last_sequences(tree)
         for number in (*range(len(tree.spans) - 1, -1, -1), None):
             ids = tree.roots if number is None else tree.children.get(number)
@@ -55,7 +57,10 @@ class _Order:
         if len(cluster) == 1:
             return cluster
         places = _requested_places(self.tree, cluster)
-        return sorted(cluster, key=lambda i: (places.get(i, 0), *self.sort_key(i)))
+        keys = {number: (places.get(number, 0), *self.sort_key(number)) for number in cluster}
+        if len(set(keys.values())) == len(cluster):
+            return sorted(cluster, key=keys.__getitem__)
+        return sorted(cluster, key=lambda number: (keys[number], self.digest(number)))
 
     def sort_key(self, number: int) -> tuple[object, ...]:
         """By what a reader sees and what does not depend on crewAI's wording."""
@@ -63,7 +68,21 @@ class _Order:
         given = json.dumps(getattr(span, "inputs", None), sort_keys=True, default=str)
         return (not span.origin.own_thread, span.kind, span.name, given, self.preview(number))
 
-    def preview(self, number: int, most: int = 50) -> list[str]:
+    def digest(self, number: int) -> str:
+        """What tells apart spans that a reader cannot: all that they and the spans inside them did."""
+        unknown, stack = list[int](), [number]
+        while stack:
+            current = stack.pop()
+            if current not in self.digests:
+                unknown.append(current)
+                stack.extend(self.ordered.get(current, ()))
+        for current in reversed(unknown):
+            own = json.dumps(content(self.tree.spans[current]), sort_keys=True, default=repr)
+            inside = [self.digests[child] for child in self.ordered.get(current, ())]
+            self.digests[current] = hashlib.sha256("\n".join([own, *inside]).encode()).hexdigest()
+        return self.digests[number]
+
+    def preview(self, number: int, most: int = 50) -> tuple[str, ...]:
         """The first lines of a span's tree."""
         from pytest_crewai_trace.trace.render import label
 
@@ -73,7 +92,7 @@ class _Order:
             current = stack.pop()
             lines.append(label(self.tree.spans[current]))
             stack.extend(reversed(self.ordered.get(current, ())))
-        return lines
+        return tuple(lines)
 
 
 def _by_cause(tree: Tree, ids: list[int]) -> list[int]:

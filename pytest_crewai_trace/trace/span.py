@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
@@ -161,6 +161,11 @@ class Span(Queries, BaseModel):
         """What happened directly inside, in start order."""
         tree, number = self._scope()
         return tree.children_of(number)
+
+    def __repr__(self) -> str:
+        from pytest_crewai_trace.trace.render import label
+
+        return f"<{label(cast('AnySpan', self))}>"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Span):

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 class Tree:
     """Spans numbered in start order; ``spans[i].id == i`` and a parent's id is below its children's."""
 
-    __slots__ = ("_by_kind", "_canonical", "_enters", "_lists", "_order", "children", "enter", "leave", "roots", "spans")
+    __slots__ = (
+        "_by_kind",
+        "_canonical",
+        "_enters",
+        "_lists",
+        "_order",
+        "children",
+        "enter",
+        "leave",
+        "roots",
+        "spans",
+    )
 
     def __init__(self, spans: Sequence[AnySpan]) -> None:
         self.spans = tuple(spans)

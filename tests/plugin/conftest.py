@@ -6,14 +6,13 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pytest_crewai_trace import Trace
-from pytest_crewai_trace.settings import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = "pytest_crewai_trace.plugin"
@@ -40,8 +39,9 @@ class Project:
     ``captured`` has the name and trace of every attempt that the inner runs of this process told the hook of.
     """
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    def __init__(self, pytester: pytest.Pytester, modules: Modules) -> None:
         self.pytester = pytester
+        self.modules = modules
         self.path = pytester.path
         self.captured: list[tuple[str, Trace]] = []
 
@@ -57,15 +57,19 @@ class Project:
 
     def run(self, *arguments: str, plugins: tuple[object, ...] = (), **options: Any) -> pytest.RunResult:
         """Run pytest in this process."""
-        with _modules_kept(self.path) as keep:
-            return self.pytester.runpytest_inprocess(*self._always(), *arguments, plugins=[self, keep, *plugins], **options)
+        plugins = (self, self.modules, *plugins)
+        try:
+            return self.pytester.runpytest_inprocess(*self._always(), *arguments, plugins=plugins, **options)
+        finally:
+            self.modules.put_back()
 
     def run_apart(self, *arguments: str, timeout: float = 240) -> pytest.RunResult:
         """Run pytest in a process of its own."""
         return self.pytester.runpytest_subprocess(*self._always(), *arguments, timeout=timeout)
 
     def _always(self) -> list[str]:
-        return ["-p", PLUGIN, "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+        quiet = ["ignore::DeprecationWarning", "ignore::pytest.PytestAssertRewriteWarning"]
+        return ["-p", PLUGIN, "-p", "no:cacheprovider", *(f"-W{warning}" for warning in quiet)]
 
     def pytest_crewai_trace_captured(self, item: pytest.Item, trace: Trace) -> None:
         self.captured.append((item.name, trace))
@@ -82,31 +86,51 @@ class Project:
         return {name: "" if trace.empty else trace.render() for name, trace in self.traces.items()}
 
 
-@contextmanager
-def _modules_kept(folder: Path) -> Iterator[object]:
-    """Pytester forgets the modules that an inner run imported; crewAI's would be imported twice, and be two."""
-    seen: dict[str, Any] = {}
+class Modules:
+    """What inner runs imported of others. Pytester forgets it: crewAI would be imported again, and be there twice."""
 
-    class Keep:
-        @pytest.hookimpl(trylast=True)
-        def pytest_unconfigure(self) -> None:
-            seen.update(sys.modules)
+    def __init__(self) -> None:
+        self._seen: dict[str, ModuleType] = {}
 
-    yield Keep()
-    for name, module in seen.items():
-        where = getattr(module, "__file__", None)
-        if where is not None and not Path(where).is_relative_to(folder):
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        own = config.rootpath
+        for name, module in sys.modules.items():
+            where = getattr(module, "__file__", None)
+            if where is not None and not Path(where).is_relative_to(own):
+                self._seen[name] = module
+
+    def put_back(self) -> None:
+        for name, module in self._seen.items():
             sys.modules.setdefault(name, module)
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+def modules() -> Iterator[Modules]:
+    modules = Modules()
+    yield modules
+    modules.put_back()
+
+
+@pytest.fixture
+def project(modules: Modules, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     """An empty project, of whose environment only the plugin itself is known."""
     for name in [name for name in os.environ if name.startswith(("CREWAI_", "PYTEST_ADDOPTS"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    return Project(pytester)
+    return Project(pytester, modules)
+
+
+@pytest.fixture
+def entry_point(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other processes find the plugin as an installed one, whether it is installed here or not."""
+    site = project.path.with_name(f"{project.path.name}-site")
+    info = site / "pytest_crewai_trace-0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pytest-crewai-trace\nVersion: 0\n")
+    (info / "entry_points.txt").write_text("[pytest11]\ncrewai_trace = pytest_crewai_trace.plugin\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(site), str(ROOT))))
 
 
 @pytest.fixture(scope="session")

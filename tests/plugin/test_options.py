@@ -127,7 +127,9 @@ def test_pyproject_with_the_wrong_type(one_test):
     result.stderr.fnmatch_lines(["ERROR: ini crewai_trace_guard: *expects a bool, got str: 'yes'; valid: true, *"])
 
 
-@pytest.mark.parametrize(("line", "said", "variable"), [("", "on", "true"), ("crewai_trace_guard = false", "off", None)])
+@pytest.mark.parametrize(
+    ("line", "said", "variable"), [("", "on", "true"), ("crewai_trace_guard = false", "off", None)]
+)
 def test_the_guard_can_be_left_out(project, line, said, variable):
     ini(project, line)
     project.tests(
