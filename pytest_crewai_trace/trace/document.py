@@ -51,7 +51,12 @@ def dump(trace: Trace, *, indent: int | None = None) -> str:
         ],
         "spans": spans,
     }
-    return json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate in a trace that was not captured but made by hand
+        text = text.encode("utf-8", "replace").decode()
+    return text
 
 
 def load(text: str | bytes) -> Trace:
