@@ -105,7 +105,7 @@ def table(*, rounds: int) -> Table:
             "target",
             "met",
         ),
-        note=f"From the record of a test to its Trace. Medians of {rounds} rounds (three times as many of the smaller).",
+        note=f"From the record of a test to its Trace. Medians of {rounds} rounds (thrice as many of the smaller).",
     )
     for shape in SHAPES:
         building, indexing, collecting = [], [], 0.0

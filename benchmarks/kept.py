@@ -95,7 +95,7 @@ def table() -> Table:
     made = Table(
         "Memory kept of one agent",
         ("kept", *(f"{n} tool calls, kB" for n in TOOL_CALLS), "bytes a span at the most", "exponent", "target", "met"),
-        note=f"Each tool result is a text of its own, {CHARACTERS} characters long, and comes back in every later call of"
+        note=f"Each tool result is a text of its own, {CHARACTERS} characters long, and comes back in later calls of"
         " the model. Bytes by tracemalloc.",
     )
     spans: list[int] = []

@@ -1,4 +1,4 @@
-"""``python benchmarks/run.py [--full] [--only events growth memory startup]``: the tables, printed and in results.md."""
+"""``python benchmarks/run.py [--full] [--only events growth memory startup]``: tables, printed and in results.md."""
 
 from __future__ import annotations
 
@@ -24,8 +24,26 @@ from benchmarks import growth, startup  # noqa: E402
 from benchmarks.measure import Table  # noqa: E402
 
 PARTS = ("events", "growth", "memory", "startup")
-_COMPILED = ("pytest_crewai_trace", "benchmarks", "tests.support", "crewai", "opentelemetry.sdk", "pydantic", "pytest", "_pytest")
-_VERSIONS = ("pytest-crewai-trace", "crewai", "pytest", "pydantic", "wrapt", "opentelemetry-sdk", "syrupy", "pytest-xdist")
+_COMPILED = (
+    "pytest_crewai_trace",
+    "benchmarks",
+    "tests.support",
+    "crewai",
+    "opentelemetry.sdk",
+    "pydantic",
+    "pytest",
+    "_pytest",
+)
+_VERSIONS = (
+    "pytest-crewai-trace",
+    "crewai",
+    "pytest",
+    "pydantic",
+    "wrapt",
+    "opentelemetry-sdk",
+    "syrupy",
+    "pytest-xdist",
+)
 
 
 def main() -> int:
@@ -68,7 +86,10 @@ def measured(parts: list[str], *, times: int) -> Iterator[Table]:
 def quiet(folder: str) -> None:
     """crewAI without uploads, prompts and leftovers; before it is imported."""
     os.environ.update(
-        CREWAI_DISABLE_TELEMETRY="true", CREWAI_TRACING_ENABLED="false", CREWAI_TESTING="true", CREWAI_STORAGE_DIR=folder
+        CREWAI_DISABLE_TELEMETRY="true",
+        CREWAI_TRACING_ENABLED="false",
+        CREWAI_TESTING="true",
+        CREWAI_STORAGE_DIR=folder,
     )
     logging.disable(logging.WARNING)
 
@@ -93,12 +114,16 @@ def heading() -> str:
         [
             "# Results of the benchmarks",
             "",
-            "Written by `benchmarks/run.py`. Times are CPU time of the process, without the garbage collector's part, as"
-            " median ± half of the interquartile range; the ratios are what carries over to other machines.",
+            (
+                "Written by `benchmarks/run.py`. Times are CPU time of the process without the garbage collector's part:"
+                " median ± half of the interquartile range; the ratios are what carries over to other machines."
+            ),
             "",
             f"- {datetime.now(timezone.utc):%Y-%m-%d}",
-            f"- {platform.system()} {platform.machine()}, {processor()}, {os.cpu_count()} cores{load};"
-            f" a million additions take {startup.machine_speed():.0f} ms",
+            (
+                f"- {platform.system()} {platform.machine()}, {processor()}, {os.cpu_count()} cores{load};"
+                f" a million additions take {startup.machine_speed():.0f} ms"
+            ),
             f"- {', '.join(versions)}",
             "",
         ]

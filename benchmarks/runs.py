@@ -20,7 +20,7 @@ Emitted = list[tuple[Any, Any]]
 ToEmit = Iterable[tuple[Any, Any]]
 T = TypeVar("T")
 
-_WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu".split()
+_WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu"]
 _IDS = ("event_id", "parent_event_id", "started_event_id", "triggered_by_event_id")
 
 

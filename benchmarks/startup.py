@@ -29,7 +29,12 @@ for name in sys.argv[1:]:
 print(json.dumps([time.process_time() - began, sorted(set(sys.modules) - before)]))
 """
 
-PEERS = {"an empty plugin": "empty_plugin", "xdist": "xdist.plugin", "pytest-recording": "pytest_recording.plugin", "syrupy": "syrupy"}
+PEERS = {
+    "an empty plugin": "empty_plugin",
+    "xdist": "xdist.plugin",
+    "pytest-recording": "pytest_recording.plugin",
+    "syrupy": "syrupy",
+}
 
 
 def python(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -111,9 +116,7 @@ def tests(*, rounds: int) -> Table:
         return [on - off for on, off in zip(taken[count, True], taken[count, False], strict=True)]
 
     per_test = [(many - one) / (TESTS - 1) for many, one in zip(added(TESTS), added(1), strict=True)]
-    untraced = [
-        (many - one) / (TESTS - 1) for many, one in zip(taken[TESTS, False], taken[1, False], strict=True)
-    ]
+    untraced = [(many - one) / (TESTS - 1) for many, one in zip(taken[TESTS, False], taken[1, False], strict=True)]
     spread = Spread.of(per_test)
     made.add("an empty test, untraced", Spread.of(untraced).show(1e3, 3), "", "")
     made.add(

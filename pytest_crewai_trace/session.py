@@ -139,16 +139,20 @@ class Session:
         self.settings = settings
         self.recording = Recording(_warn)
         self.guard = Guard(_warn) if settings.guard else None
+        self._closing = ExitStack()
         self._folder: Path | None = None
         self._tests = 0
 
     def start(self) -> None:
         if self.guard is not None:
             self.guard.start()
+            # For what is built outside of tests: a crew of a module, a fixture of the session.
+            self._closing.enter_context(self.guard.storage(self._storage()))
         self.recording.start()
 
     def stop(self) -> None:
         self.recording.stop()
+        self._closing.close()
         if self.guard is not None:
             self.guard.stop()
         if self._folder is not None:
@@ -177,7 +181,7 @@ class Session:
         return record
 
     def _storage(self) -> Path:
-        """A folder of the test's own, which crewAI makes if it needs it."""
+        """A new folder, which crewAI makes if it needs it."""
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="crewai-trace-"))
         self._tests += 1

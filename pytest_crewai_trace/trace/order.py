@@ -103,7 +103,7 @@ def _by_cause(tree: Tree, ids: list[int]) -> list[int]:
     methods = sorted(i for i in ids if tree.spans[i].kind == "method")
     if len(methods) < 2:
         return ids
-    by_end = {end: i for i in methods if (end := tree.spans[i].origin.end_event_id) is not None}
+    by_end = {tree.spans[i].origin.end_event_id: i for i in methods}
     generation: dict[int, int] = {}
     names: set[str] = set()
     resumed = False

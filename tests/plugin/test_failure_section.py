@@ -202,8 +202,8 @@ HOSTILE = {
 }
 
 
-def test_s51_hostile_output_is_shown_escaped(crews):
-    """S51, S58: in answers, arguments, results, names, errors."""
+def test_s51_s58_hostile_output_is_shown_escaped(crews):
+    """In answers, arguments, results, names, errors."""
     crews.tests(f"""
         from crewai.tools import tool
 

@@ -139,8 +139,7 @@ def test_without_a_terminal(crews):
     assert not crews.traces["test_one"].empty
 
 
-def test_each_attempt_is_a_trace(crews):
-    """S12, S47"""
+def test_s12_s47_each_attempt_is_a_trace(crews):
     pytest.importorskip("pytest_rerunfailures")
     crews.tests("""
         attempts = []

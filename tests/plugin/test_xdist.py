@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from typing import ClassVar
 
 import pytest
 
@@ -76,8 +77,8 @@ def suite(crews, monkeypatch):
     return crews
 
 
-def test_s50_two_workers_and_none_give_the_same(suite, monkeypatch):
-    """S45, S50: traces, trees of failures, summary; and no worker asks AMP or anybody else for anything."""
+def test_s45_s50_two_workers_and_none_give_the_same(suite, monkeypatch):
+    """Traces, trees of failures, summary; and no worker asks AMP or anybody else for anything."""
     monkeypatch.setenv("CREWAI_TREES", str(suite.path / "alone"))
     alone = suite.run("--crewai-trace", *TREES)
     monkeypatch.setenv("CREWAI_TREES", str(suite.path / "apart"))
@@ -104,8 +105,34 @@ def test_s50_two_workers_and_none_give_the_same(suite, monkeypatch):
     assert str(apart.stdout).count("crewai-trace: on (") == 1
 
 
-@pytest.mark.parametrize("dist", ["load", "loadfile"])
-def test_s46_a_killed_worker_loses_only_its_own_test(crews, monkeypatch, dist):
+def test_s48_a_trace_does_not_travel_between_processes(crews):
+    """What a report carries, and so what xdist sends, does not grow with the trace."""
+    crews.tests("""
+        def test_large():
+            text = "x" * 10_000_000
+            for _ in range(10):
+                ScriptedLLM(text).call("hello")
+            assert False
+        """)
+
+    class Sent:
+        sizes: ClassVar[list[int]] = []
+
+        def pytest_configure(self, config):
+            self.config = config
+
+        def pytest_runtest_logreport(self, report):
+            data = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
+            self.sizes.append(len(json.dumps(data)))
+
+    crews.run("--crewai-trace", plugins=(Sent(),)).assert_outcomes(failed=1)
+
+    assert sum(len(call.response) for call in crews.traces["test_large"].llm_calls) > 1_000_000
+    assert len(Sent.sizes) == 3
+    assert max(Sent.sizes) < 20_000
+
+
+def test_s46_a_killed_worker_loses_only_its_own_test(crews, monkeypatch):
     """S46: what finished before is counted; the test that it died in is shown as incomplete."""
     monkeypatch.setenv("CREWAI_TREES", str(crews.path / "trees"))
     crews.write("crews.py", crews.tests("").read_text())  # imported late, so that a new worker need not wait for crewAI
@@ -127,7 +154,7 @@ def test_s46_a_killed_worker_loses_only_its_own_test(crews, monkeypatch, dist):
         """,
     )
 
-    result = crews.run_apart("--crewai-trace", *TREES, *XDIST, "1", "--dist", dist)
+    result = crews.run_apart("--crewai-trace", *TREES, *XDIST, "1")
 
     result.assert_outcomes(passed=2, failed=1)
     kept = trees(crews.path / "trees")
@@ -141,6 +168,19 @@ def test_s46_a_killed_worker_loses_only_its_own_test(crews, monkeypatch, dist):
             "incomplete: the process died, and with it the trace of this test",
         ]
     )
+
+
+@pytest.mark.parametrize("dist", ["load", "loadfile", "loadscope", "worksteal"])
+def test_s50_each_test_is_told_of_once_however_they_are_dealt_out(project, monkeypatch, dist):
+    monkeypatch.setenv("CREWAI_TREES", str(project.path / "trees"))
+    for name in ("one", "two", "three"):
+        project.tests("def test_one(): pass\ndef test_two(): pass", f"test_{name}.py", crews=False)
+
+    result = project.run_apart("--crewai-trace", *TREES, *XDIST, "2", "--dist", dist)
+
+    result.assert_outcomes(passed=6)
+    assert len(trees(project.path / "trees")) == 6
+    assert summary_line(result) is None
 
 
 def test_s46_a_killed_worker_where_nothing_was_traced(project):

@@ -170,6 +170,13 @@ def test_overlapping_in_a_row_is_one_group():
     assert trace_of(happened).render() == "task b\ntask c\ntask d\ntask a"
 
 
+def test_what_ran_during_a_long_span_is_in_one_group_with_it():
+    long, first, second = span("task", "z"), span("task", "b"), span("task", "a")
+    inside = [*happenings(first), *happenings(second)]
+
+    assert trace_of([("begin", long), *inside, ("end", long)]).render() == "task a\ntask b\ntask z"
+
+
 def test_an_open_span_lasts_as_long_as_what_is_inside_it():
     late = span("tool", "late")
     first, second = span("task", "b", late, open=True), span("task", "a")
