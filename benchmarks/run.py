@@ -115,7 +115,7 @@ def heading() -> str:
             "# Results of the benchmarks",
             "",
             (
-                "Written by `benchmarks/run.py`. Times are CPU time of the process without the garbage collector's part:"
+                "Written by `benchmarks/run.py`. Times are CPU time of the process less that of the garbage collector,"
                 " median ± half of the interquartile range; the ratios are what carries over to other machines."
             ),
             "",
