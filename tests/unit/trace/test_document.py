@@ -60,6 +60,13 @@ def test_text_is_written_as_it_is():
     assert Trace.from_json(written.encode("utf-8")).tools.one().result == "a\x00b\u2028\U0001f600é"
 
 
+def test_text_that_no_file_takes_is_replaced_when_it_is_written():
+    """S58: in a trace that was made by hand; what is captured has none."""
+    made = trace(span("tool", "t", result="a\ud800b"))
+
+    assert Trace.from_json(made.to_json().encode()).tools.one().result == "a?b"
+
+
 def conversation(calls: int) -> Trace:
     said, known = [], None
     for number in range(calls):

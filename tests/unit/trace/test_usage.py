@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from decimal import Decimal
+from importlib.metadata import version
 from types import MappingProxyType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.version import Version
 
 from pytest_crewai_trace import Usage
 from pytest_crewai_trace.trace.usage import cost_of_call
@@ -283,6 +285,7 @@ def test_the_price_of_a_model_under_the_names_that_crewai_gives_it(models, price
     assert {cost_of_call(model, TOKENS, AT) for model in models} == {Decimal(price)}
 
 
+@pytest.mark.skipif(Version(version("genai-prices")) < Version("0.1"), reason="it does not know all of them yet")
 @pytest.mark.parametrize(
     "model",
     [
