@@ -194,6 +194,8 @@ class Builder:
             part.inner_error = row.error
             self._tell(row, part)
         elif draft is not None:
+            if draft.error is not None and "type" not in draft.error and "type" in (row.error or {}):
+                draft.error = row.error  # of two reports from two threads, the one that has the exception
             self._tell(row, draft, note="ended a second time")
         elif not self._without_start(row):
             self._tell(row, self._by_id.get(row.parent_id or ""), note="no start was seen")
@@ -230,9 +232,7 @@ class Builder:
             return fitting[0]
         if named is not None and named.row.type == partner:
             return named
-        if (
-            row.rule.failed and row.rule.kind == BACKGROUND
-        ):  # crewAI reports a failing save twice, once without its start
+        if row.rule.failed and row.rule.kind == BACKGROUND:  # a failing save is reported twice, once without its start
             return next((d for d in self._latest(partner) if d.row.source == row.source and d.error), None)
         return None
 
