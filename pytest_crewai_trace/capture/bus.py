@@ -20,8 +20,8 @@ from typing import Any
 
 import wrapt
 
-from pytest_crewai_trace.capture.mapping import rule_of
-from pytest_crewai_trace.capture.recorder import Recorder
+from pytest_crewai_trace.capture.mapping import Rule, rule_of
+from pytest_crewai_trace.capture.recorder import BACKGROUND, Recorder
 
 BUS_MODULE = "crewai.events.event_bus"
 _CONTEXT_MODULE = "crewai.events.event_context"
@@ -36,8 +36,9 @@ class Recording:
         self.warn = warn
         self.current: Recorder | None = None
         self._earlier: deque[Recorder] = deque(maxlen=_KEPT_RECORDS)
-        self._unfinished = False  # whether one of those had something open when the test that runs now began
+        self.alone: Recorder | None = None  # the current one, if none of those had anything open when it began
         self.sequence = count()
+        self.process = os.getpid()
         self.strays = mmap.mmap(-1, 1)  # shared with forked children; 1: crewAI emitted events in one of them
         self._outer: Recording | None = None
 
@@ -60,8 +61,9 @@ class Recording:
         _clear_scope()
         self._doubt_replaced(recorder)
         self.strays[0] = 0
-        self._unfinished = any(earlier.has_open for earlier in self._earlier)
+        self.process = os.getpid()
         self.current = recorder
+        self.alone = None if any(earlier.has_open for earlier in self._earlier) else recorder
         return recorder
 
     def end(self, recorder: Recorder) -> None:
@@ -70,7 +72,7 @@ class Recording:
         recorder.closed = True
         self._earlier.append(recorder)
         if self.current is recorder:
-            self.current = None
+            self.current = self.alone = None
 
     def settle(self, recorder: Recorder, seconds: float) -> None:
         """Wait, at most ``seconds`` each, for what a test started in other threads and for crewAI's own handlers.
@@ -99,14 +101,12 @@ class Recording:
             elif isinstance(hooked, _Hook) and hooked.is_bypassed(getattr(module, "crewai_event_bus", None)):
                 recorder.doubt(replaced(name))
 
-    def owner(self, event: Any, source: Any) -> Recorder | None:
+    def owner(self, rule: Rule, event: Any, source: Any) -> Recorder | None:
         """The record that an event belongs to: that which holds its start or its parent, else the running test's."""
         fields = event.__dict__
         current = self.current
-        related = fields.get("started_event_id") or fields.get("parent_event_id")
-        if current is not None and (not self._unfinished if related is None else current.begun(related)):
+        if current is not None and current.begun(fields.get("started_event_id") or fields.get("parent_event_id")):
             return current
-        rule = rule_of(event)
         candidates = [*self._earlier] if current is None else [*self._earlier, current]
         return next((one for one in reversed(candidates) if one.claims(rule, fields, source)), current)
 
@@ -256,11 +256,25 @@ def _record(
     parent: str | None = None,
 ) -> None:
     try:
-        owner = recording.owner(event, source)
-        if owner is not None and owner.process != os.getpid():
-            recording.strays[0] = 1
-        elif owner is not None:
-            owner.take(source, event, sequence, at, given_start=given_start, replayed=replayed, parent=parent)
+        rule = rule_of(event)
+        owner = recording.alone
+        if owner is None or rule.kind == BACKGROUND:  # which may begin when the run that it is of is over
+            if recording.process != os.getpid():
+                recording.strays[0] = 1
+                return
+            owner = recording.owner(rule, event, source)
+        if owner is not None:
+            owner.take(source, event, sequence, at, given_start, replayed, parent, rule)
     except Exception as error:  # noqa: BLE001 - nothing of ours may end the user's run
         if recording.current is not None and recording.current.error is None:
             recording.current.error = error
+
+
+def _after_fork() -> None:
+    """In a child: look at each event before it is taken, for it is of no record of this process."""
+    if _running is not None:
+        _running.alone = None
+
+
+if hasattr(os, "register_at_fork"):  # where processes fork
+    os.register_at_fork(after_in_child=_after_fork)

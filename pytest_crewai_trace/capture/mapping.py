@@ -46,7 +46,8 @@ def _table() -> dict[str, Rule]:
         for name, read_end in ends:
             rules[name] = Rule("end", read_end, kind, partner=start, payload=PAYLOADS.get(read_end))
         for name in failed.split():
-            rules[name] = Rule("end", read_failed, kind, partner=start, failed=True, payload=PAYLOADS.get(read_failed))
+            # Without a payload: an exception may be in flight, of which a later reader would see nothing.
+            rules[name] = Rule("end", read_failed, kind, partner=start, failed=True)
 
     output = readers.take("output")
     for operation in ("kickoff", "train", "test"):
@@ -222,7 +223,8 @@ def _table() -> dict[str, Rule]:
     for name in _POINTS:
         rules[name] = Rule("point", readers.told)
     for name in ("agent_logs_started", "agent_logs_execution"):  # the rest of them repeats prompts and answers
-        rules[name] = Rule("point", readers.take("agent_role"))
+        read = readers.take("agent_role")
+        rules[name] = Rule("point", read, payload=PAYLOADS.get(read))
     for name in ("llm_stream_chunk", "llm_thinking_chunk"):
         rules[name] = Rule("chunk", readers.nothing, "llm")
     for name in IGNORED:
@@ -258,7 +260,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(_table())
 def rule_of(event: Any) -> Rule:
     """The rule for an event; an unknown one, or a user's own, whatever its ``type``, is a point in time."""
     event_type = event.__dict__.get("type")
-    return RULES.get(event_type, OTHER) if isinstance(event_type, str) and _is_crewais(type(event)) else OTHER
+    if isinstance(event_type, str) and (type(event) in _crewais or _is_crewais(type(event))):
+        return RULES.get(event_type, OTHER)
+    return OTHER
 
 
 _crewais: set[type] = set()  # crewAI's own classes, which live as long as the process; a user's may not
@@ -266,8 +270,6 @@ _crewais: set[type] = set()  # crewAI's own classes, which live as long as the p
 
 def _is_crewais(event_class: type) -> bool:
     """Whether an event's class is crewAI's, or derived from one that says more than ``BaseEvent``."""
-    if event_class in _crewais:
-        return True
     bases = (cls for cls in event_class.__mro__ if cls.__name__ != "BaseEvent")
     found = any(str(cls.__module__).startswith("crewai.") for cls in bases)
     if found and event_class.__module__.startswith("crewai."):

@@ -45,12 +45,8 @@ def hold(fields: dict[str, Any], payload: tuple[str, ...]) -> dict[str, Any]:
         value = held.get(name)
         if value is not None and type(value) is not str:
             held[name] = plain(value)
-    if "messages" in held:
-        held["messages"] = held["tools"] = None  # kept once for all calls
-    agent = held.get("agent")
-    if agent is not None:
-        held["agent"] = None
-        held["agent_role"] = held.get("agent_role") or role_of(agent)
+    if held.get("agent") is not None:
+        held["agent_role"] = held.get("agent_role") or role_of(held["agent"])
     return held
 
 
@@ -125,6 +121,7 @@ def take(*names: str, **renamed: str) -> Read:
     """A reader of plain fields; ``renamed`` maps a span's field to the event's."""
     wanted = {**{name: name for name in names}, **renamed}
 
+    @later(*wanted.values())
     def read(fields: Fields, source: Any) -> dict[str, Any]:
         return {target: plain(fields.get(name)) for target, name in wanted.items()}
 
@@ -165,6 +162,7 @@ def crew(operation: str) -> Read:
     return read
 
 
+@later("inputs")
 def flow(fields: Fields, source: Any) -> dict[str, Any]:
     return {"name": one_line(fields.get("flow_name")) or type(source).__name__, "inputs": plain(fields.get("inputs"))}
 
@@ -180,10 +178,12 @@ def state_of(value: Any) -> Any:
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+@later("result", "state")
 def flow_end(fields: Fields, source: Any) -> dict[str, Any]:
     return {"output": plain(fields.get("result")), "state": state_of(fields.get("state"))}
 
 
+@later("state")
 def paused(fields: Fields, source: Any) -> dict[str, Any]:
     return {"paused": True, "state": state_of(fields.get("state"))}
 
@@ -267,7 +267,7 @@ _PARAMETERS = (
 )
 
 
-@later("stop_sequences")
+@later()  # the recorder sees to its messages and tools; pydantic has copied the other lists
 def llm(fields: Fields, source: Any) -> dict[str, Any]:
     model = str(fields.get("model") or own(source, "model") or "unknown")
     return {
@@ -284,7 +284,7 @@ def _with_provider(model: str, source: Any) -> str:
     return f"{provider}/{model}" if "/" not in model and isinstance(provider, str) and provider else model
 
 
-@later("response", "usage")
+@later()  # the recorder sees to its response; pydantic has copied the usage
 def llm_end(fields: Fields, source: Any) -> dict[str, Any]:
     call_type = own(fields.get("call_type"), "value")
     return {
@@ -323,7 +323,6 @@ def tool(fields: Fields, source: Any) -> dict[str, Any]:
     }
 
 
-@later("tool_args")
 def tool_error(fields: Fields, source: Any) -> dict[str, Any]:
     """What the end knows better than the start: the arguments as they were parsed."""
     arguments = fields.get("tool_args")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import threading
 import time
 import traceback
 import weakref
+from collections import deque
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.capture.mapping import Rule, rule_of
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 BACKGROUND: Kind = "memory"
 _MOST_FRAMES = 30
 _NEAR = 9  # calls between crewAI's handler of an exception and us; it was 7 at most on every supported version
+_FLOWS = frozenset({"flow", "method"})
+_MOST_TAKEN = 1_000  # events, or messages of models, that wait to be read
 MOST_TRACEBACK = 20_000  # characters, from the end
 
 
@@ -36,7 +39,6 @@ class Row:
         "event_id",
         "fields",
         "given_start",
-        "held",
         "hidden",
         "identifiers",
         "parent_id",
@@ -64,10 +66,13 @@ class Row:
         self.task: weakref.ref[asyncio.Task[Any]] | None = None
         self.hidden = False
         self.replayed = False
-        self.held: dict[str, Any] | None = None  # fields of the event that have not been read yet
         self.fields: dict[str, Any] = {}
         self.identifiers: dict[str, str] = {}
         self.error: dict[str, Any] | None = None
+
+
+# Rule, source, fields, number, time, whether the emitter named the start, scope, thread, task: as they came.
+_Taken = tuple[Rule, Any, dict[str, Any], int, int, bool, "str | None", int, "weakref.ref[asyncio.Task[Any]] | None"]
 
 
 class Chunks:
@@ -86,101 +91,170 @@ class Recorder:
     def __init__(self, *, began: int, began_at: datetime) -> None:
         self.began = began
         self.began_at = began_at
-        self.process = os.getpid()
         self.thread = threading.get_ident()
-        self.rows: list[Row] = []
         self.chunks: dict[str, Chunks] = {}
         self.chunk_events = 0
         self.error: BaseException | None = None
         self.doubts: list[str] = []
         self.closed = False
+        self._taken: deque[Row | _Taken] = deque()  # not yet among the rows
+        self._held_messages = 0
+        self._rows: list[Row] = []
         # Kept alive, so that an id() names one object for as long as the record lives.
         self._sources: dict[int, object] = {}
-        self.starts: dict[str, Row] = {}  # by the id of the event that began a span
+        self._starts: dict[str, Row] = {}
         self._open: dict[str, Row] = {}
         self._conversations: dict[tuple[int, str | None], tuple[list[Any], Messages]] = {}
         self._tools: dict[int, tuple[list[str] | None, tuple[Any, ...]]] = {}
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
+        self._waiting = 0  # how many wait for an end
 
     # -- taking events ----------------------------------------------------------------------------------------------
 
     def take(
-        self, source: Any, event: Any, sequence: int, at: int, *, given_start: bool, replayed: bool, parent: str | None
+        self,
+        source: Any,
+        event: Any,
+        sequence: int,
+        at: int,
+        given_start: bool = False,
+        replayed: bool = False,
+        parent: str | None = None,
+        rule: Rule | None = None,
     ) -> None:
-        """Keep one event, after the bus gave it its ids; ``parent`` is its scope where the bus did not say."""
+        """Keep one event, after the bus gave it its ids; ``parent`` is its scope where the bus did not say.
+
+        The run waits for this, so no more is done than what could not be done later: no row, no index, no lock.
+        """
         try:
-            self._take(source, event, sequence, at, given_start, replayed, parent)
+            if rule is None:
+                rule = rule_of(event)
+            fields = event.__dict__
+            if rule.role == "chunk":
+                self._count_chunk(str(fields.get("call_id")), at)
+                return
+            thread, task = (threading.get_ident(), _running_task()) if rule.role == "begin" else (0, None)
+            if rule.payload is None or replayed or sys.exc_info()[1] is not None:
+                row = self._row(rule, source, fields, sequence, at, given_start, parent, thread, task)
+                self._taken.append(self._read_now(row, event, replayed))
+            else:
+                hidden = rule.kind in _FLOWS and is_infrastructure(source)
+                held = hold(fields, () if hidden else rule.payload)
+                if rule.kind == "llm":
+                    self._hold_conversation(rule, held, source)
+                self._taken.append((rule, source, held, sequence, at, given_start, parent, thread, task))
+            if self._waiting or len(self._taken) > _MOST_TAKEN or self._held_messages > _MOST_TAKEN:
+                self._read_taken()
         except Exception as error:  # noqa: BLE001 - nothing of ours may end the user's run
             if self.error is None:
                 self.error = error
+
+    def _read_now(self, row: Row, event: Any, replayed: bool) -> Row:
+        """Read an event of live objects, or one that may tell of an exception in flight."""
+        rule, fields = row.rule, event.__dict__
+        if type(row.type) is not str or not row.type:
+            row.type = type(event).__name__
+        row.replayed = replayed
+        if rule.kind == "llm":
+            self._read_taken()  # its conversation so far
+        if not replayed:
+            self._read(row, fields)
+        if rule.role == "end":
+            row.error = _error(fields) if rule.failed else _interrupted(rule)
+        return row
 
     def doubt(self, reason: str) -> None:
         """Remember, once, why events may be missing."""
         if reason not in self.doubts:
             self.doubts.append(reason)
 
-    def _take(
+    def _hold_conversation(self, rule: Rule, held: dict[str, Any], source: Any) -> None:
+        """Freeze what a call of a model shares with the agent."""
+        copies = _hands_over_copies(type(source))  # type: ignore[arg-type]  # a class can be hashed
+        if rule.role == "end":
+            held["messages"] = None  # those of its start
+            if not copies:
+                held["response"] = plain(held.get("response"))
+        elif not copies:
+            held["messages"] = self._share(held.get("messages"), source, held)
+            held["tools"] = self._definitions(id(source), held.get("tools"))
+        elif type(held.get("messages")) is list:
+            self._held_messages += len(held["messages"])
+
+    def _row(
         self,
+        rule: Rule,
         source: Any,
-        event: Any,
+        fields: dict[str, Any],
         sequence: int,
         at: int,
         given_start: bool,
-        replayed: bool,
         parent: str | None,
-    ) -> None:
-        fields = event.__dict__
-        rule = rule_of(event)
-        if rule.role == "chunk":
-            self._count_chunk(str(fields.get("call_id")), at)
-            return
-        event_type = fields.get("type")
-        row = Row(rule, event_type if isinstance(event_type, str) else type(event).__name__, sequence, at)
+        thread: int,
+        task: weakref.ref[asyncio.Task[Any]] | None,
+    ) -> Row:
+        row = Row(rule, fields.get("type") or "", sequence, at)
         row.event_id = str(fields.get("event_id"))
         row.parent_id = _id(fields.get("parent_event_id")) or parent
         row.start_id = _id(fields.get("started_event_id"))
         row.given_start = given_start
         row.source = id(source)
+        row.thread = thread
+        row.task = task
+        row.hidden = rule.kind in _FLOWS and is_infrastructure(source)
         self._sources.setdefault(row.source, source)
-        if rule.kind in ("flow", "method"):
-            row.hidden = is_infrastructure(source)
-        if replayed:
-            row.replayed = True
-        elif rule.payload is not None and not row.hidden:
-            row.held = hold(fields, rule.payload)
-        else:
-            self._read(row, fields)
-        if rule.role == "begin":
-            row.thread = threading.get_ident()
-            row.task = _running_task()
-            if rule.kind == "llm":
-                row.fields["messages"] = self._share(fields.get("messages"), (row.source, _id(fields.get("agent_id"))))
-                row.fields["tool_definitions"] = self._definitions(row.source, fields.get("tools"))
-        elif rule.role == "end":
-            row.error = _error(fields) if rule.failed else _interrupted(rule)
-        with self._lock:
-            self.rows.append(row)
-            if rule.role == "begin" and not replayed:
-                self.starts[row.event_id] = self._open[row.event_id] = row
-            elif rule.role == "end":
-                self._close(self._ended_by(rule, row.start_id, row.source))
+        return row
 
     def _read(self, row: Row, fields: dict[str, Any]) -> None:
-        source, kind = self._sources[row.source], row.rule.kind
+        """Read what an event says."""
+        rule, source = row.rule, self._sources[row.source]
         if not row.hidden:
-            row.fields = {**row.rule.read(fields, source), **row.fields}
-        if kind is not None:
-            row.identifiers = identify(kind, fields, source)
-        row.held = None
+            row.fields = rule.read(fields, source)
+        if rule.kind is not None:
+            row.identifiers = identify(rule.kind, fields, source)
+        if rule.kind == "llm" and rule.role == "begin":
+            messages, tools = fields.get("messages"), fields.get("tools")
+            if type(messages) is not Messages:
+                messages = self._share(messages, source, fields)
+                tools = self._definitions(row.source, tools)
+            row.fields["messages"], row.fields["tool_definitions"] = messages, tools
+
+    @property
+    def rows(self) -> list[Row]:
+        """The events so far."""
+        self._read_taken()
+        return self._rows
+
+    def _read_taken(self) -> None:
+        """Make rows of the events that were taken, in the order in which they were."""
+        with self._lock:
+            self._held_messages = 0
+            while self._taken:
+                taken = self._taken.popleft()
+                row = taken if isinstance(taken, Row) else self._row(*taken)
+                try:
+                    if not isinstance(taken, Row):
+                        self._read(row, taken[2])
+                except Exception as error:  # noqa: BLE001 - the test fails with it where it ends
+                    if self.error is None:
+                        self.error = error
+                self._add(row)
+
+    def _add(self, row: Row) -> None:
+        self._rows.append(row)
+        if row.rule.role == "begin" and not row.replayed:
+            self._starts[row.event_id] = self._open[row.event_id] = row
+        elif row.rule.role == "end":
+            started = self._ended_by(row.rule, row.start_id, row.source)
+            if started is not None:
+                del self._open[started.event_id]
+                if self._waiting:
+                    self._changed.notify_all()
 
     def read_rows(self) -> list[Row]:
-        """The rows in the order in which they were emitted, all read."""
-        rows = sorted(self.rows, key=lambda row: row.sequence)
-        for row in rows:
-            if row.held is not None:
-                self._read(row, row.held)
-        return rows
+        """The rows in the order in which they were emitted."""
+        return sorted(self.rows, key=lambda row: row.sequence)
 
     def _count_chunk(self, call_id: str, at: int) -> None:
         with self._lock:
@@ -190,14 +264,17 @@ class Recorder:
                 chunks = self.chunks[call_id] = Chunks(at)
             chunks.count += 1
 
-    def _share(self, messages: Any, key: tuple[int, str | None]) -> Messages:
+    def _share(self, messages: Any, source: Any, fields: dict[str, Any]) -> Messages:
         """The conversation, with what it has in common with the last one of the same model and agent kept once."""
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
         if not isinstance(messages, list):
             return Messages()
+        key = (id(source), _id(fields.get("agent_id")))
         known, base = self._conversations.get(key, ([], Messages()))
-        shared = _common(known, messages)
+        copies = _hands_over_copies(type(source))  # type: ignore[arg-type]  # a class can be hashed
+        # Copies are plain data: those can be asked whether they are equal.
+        shared = len(known) if copies and messages[: len(known)] == known else _common(known, messages)
         if 0 < shared == len(messages) == len(known):
             return base
         tail = [m if isinstance(m, dict) else {"content": m} for m in map(plain, messages[shared:])]
@@ -228,15 +305,10 @@ class Recorder:
                 return row
         return None
 
-    def _close(self, row: Row | None) -> None:
-        if row is not None:
-            del self._open[row.event_id]
-            self._changed.notify_all()
-
     def _top(self, row: Row) -> Row:
         """The run that a span belongs to; a background operation is a run of its own."""
         while row.rule.kind != BACKGROUND or row.event_id not in self._open:
-            above = self.starts.get(row.parent_id or "")
+            above = self._starts.get(row.parent_id or "")
             if above is None or above.sequence >= row.sequence:  # a user's events may be each other's parents
                 return row
             row = above
@@ -254,7 +326,8 @@ class Recorder:
 
     def release(self) -> None:
         """Let go of what only building the trace needs; what is still open goes on to claim its own events."""
-        self.rows.clear()
+        self._read_taken()
+        self._rows.clear()
         self._conversations.clear()
         self._tools.clear()
         self._sources = {row.source: self._sources[row.source] for row in self._open.values()}
@@ -267,15 +340,18 @@ class Recorder:
         deadline = time.monotonic() + seconds
         given_up = set() if besides is None else besides
         with self._changed:
+            self._waiting += 1
             while waited := self._running_elsewhere(only, given_up):
                 left = deadline - time.monotonic()
                 if left <= 0:
                     given_up.update(waited)
-                    return
+                    break
                 # An end wakes us; a thread that dies without one is only seen by looking.
                 self._changed.wait(min(left, 0.05))
+            self._waiting -= 1
 
     def _running_elsewhere(self, only: str | None, besides: set[str]) -> list[str]:
+        self._read_taken()
         if not self._open:
             return []
         alive = {thread.ident for thread in threading.enumerate()} - {self.thread, threading.get_ident()}
@@ -292,11 +368,13 @@ class Recorder:
 
     @property
     def has_open(self) -> bool:
+        self._read_taken()
         return bool(self._open)
 
     def begun(self, event_id: Any) -> bool:
         """Whether the event of this id began a span of this record."""
-        return type(event_id) is str and event_id in self.starts
+        self._read_taken()
+        return type(event_id) is str and event_id in self._starts
 
     def claims(self, rule: Rule, fields: dict[str, Any], source: Any) -> bool:
         """Whether an event that comes after the test goes on with something of it.
@@ -304,13 +382,25 @@ class Recorder:
         A scope that a run left behind in somebody's context is none: the run is over.
         """
         with self._lock:
+            self._read_taken()
             if rule.role == "end":
                 row = self._ended_by(rule, _id(fields.get("started_event_id")), id(source))
                 return row is not None and self._may_go_on(row)
             if rule.role == "chunk":
                 return str(fields.get("call_id")) in self.chunks
-            parent = self.starts.get(_id(fields.get("parent_event_id")) or "")
+            parent = self._starts.get(_id(fields.get("parent_event_id")) or "")
             return parent is not None and (rule.kind == BACKGROUND or self._may_go_on(parent))
+
+
+@lru_cache(maxsize=256)
+def _hands_over_copies(source: type) -> bool:
+    """Whether the events of a model own the messages, tools and responses that they carry.
+
+    Those of crewAI's ``BaseLLM`` do, on every supported version (``to_serializable``); those of ``crewai.llm.LLM``
+    share what is nested in them with the agent.
+    """
+    modules = {base.__module__ for base in source.__mro__}
+    return "crewai.llms.base_llm" in modules and "crewai.llm" not in modules
 
 
 def is_infrastructure(source: Any) -> bool:

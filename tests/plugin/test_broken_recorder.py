@@ -13,13 +13,13 @@ def broken(monkeypatch):
     class Break:
         def once(self, number):
             "The recorder raises at the event of this number."
-            calls, take = [], Recorder._take
+            calls, take = [], Recorder._read
             def raise_once(recorder, *args, **kwargs):
                 calls.append(1)
                 if len(calls) == number:
                     raise ZeroDivisionError("our mistake")
                 return take(recorder, *args, **kwargs)
-            monkeypatch.setattr(Recorder, "_take", raise_once)
+            monkeypatch.setattr(Recorder, "_read", raise_once)
 
         def tree(self):
             "Building the trace raises."

@@ -245,7 +245,7 @@ GOOD = trace(
 
 @given(st.integers(0, len(GOOD) - 1))
 def test_a_truncated_document_is_refused(length):
-    """S36, S43: half a file is never a whole one."""
+    """S43: half a file is never a whole one."""
     assert refusal(GOOD[:length]).startswith("not a trace: not JSON (")
 
 
