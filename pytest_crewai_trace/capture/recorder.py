@@ -6,15 +6,15 @@ import asyncio
 import sys
 import threading
 import time
-import traceback
 import weakref
 from collections import deque
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from pytest_crewai_trace.capture.failures import failure, interruption
 from pytest_crewai_trace.capture.mapping import Rule, rule_of
-from pytest_crewai_trace.capture.plain import message_of, plain
+from pytest_crewai_trace.capture.plain import plain
 from pytest_crewai_trace.capture.readers import hold, identify, own
 from pytest_crewai_trace.trace.messages import Messages
 
@@ -23,11 +23,8 @@ if TYPE_CHECKING:
 
 # crewAI saves memories in the background and these may be the only spans that begin when their run is over.
 BACKGROUND: Kind = "memory"
-_MOST_FRAMES = 30
-_NEAR = 9  # calls between crewAI's handler of an exception and us; it was 7 at most on every supported version
 _FLOWS = frozenset({"flow", "method"})
 _MOST_TAKEN = 1_000  # events, or messages of models, that wait to be read
-MOST_TRACEBACK = 20_000  # characters, from the end
 
 
 class Row:
@@ -161,7 +158,7 @@ class Recorder:
         if not replayed:
             self._read(row, fields)
         if rule.role == "end":
-            row.error = _error(fields) if rule.failed else _interrupted(rule)
+            row.error = failure(fields) if rule.failed else interruption(rule)
         return row
 
     def doubt(self, reason: str) -> None:
@@ -413,44 +410,6 @@ def _running_task() -> weakref.ref[asyncio.Task[Any]] | None:
         return None
     task = asyncio.current_task()
     return None if task is None else weakref.ref(task)
-
-
-def _error(fields: dict[str, Any]) -> dict[str, Any]:
-    """What a failure says, with the exception's class and traceback where the event is emitted while it is handled."""
-    said = fields.get("error")
-    raised = said if isinstance(said, BaseException) else sys.exc_info()[1]
-    message = message_of(said) if isinstance(said, BaseException) else plain(said)
-    found: dict[str, Any] = {"message": message if isinstance(message, str) else str(message or "")}
-    if raised is not None and (raised is said or (_caught_near(raised) and message_of(raised) in found["message"])):
-        found["type"] = type(raised).__name__
-        if raised.__traceback__ is not None:
-            lines = traceback.format_exception(type(raised), raised, raised.__traceback__, limit=-_MOST_FRAMES)
-            found["traceback"] = plain("".join(lines)[-MOST_TRACEBACK:])
-    return found
-
-
-def _caught_near(raised: BaseException) -> bool:
-    """Whether what emits now, or a close caller of it, caught the exception.
-
-    Else it is an earlier failure: crewAI retries from inside the handler of the last one.
-    """
-    caught = raised.__traceback__
-    frame = sys._getframe(2)  # noqa: SLF001 - the only way to know who is calling
-    for _ in range(_NEAR):
-        if caught is None or frame.f_back is None:
-            return False
-        if frame is caught.tb_frame:
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _interrupted(rule: Rule) -> dict[str, Any] | None:
-    """A tool's end that crewAI reports, as a success, while an interrupt or exit flies past it is none."""
-    raised = sys.exc_info()[1] if rule.kind == "tool" else None
-    if raised is None or isinstance(raised, Exception):
-        return None
-    return {"type": type(raised).__name__, "message": message_of(raised)}
 
 
 def _id(value: Any) -> str | None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from crewai import Crew
+from crewai.events import crewai_event_bus
+from crewai.events.types.memory_events import MemorySaveFailedEvent, MemorySaveStartedEvent
 from crewai.knowledge.knowledge import Knowledge
 from crewai.knowledge.source.string_knowledge_source import StringKnowledgeSource
 from crewai.knowledge.storage.knowledge_storage import KnowledgeStorage
@@ -192,12 +197,10 @@ def test_a_memory_whose_embedder_is_down(crewai_trace: Trace, tmp_path: Path) ->
 
 def test_a_failing_save_is_one_failed_span(crewai_trace: Trace, tmp_path: Path) -> None:
     """crewAI reports it twice, the first time from a thread that does not know the save's start."""
-    memory = make_memory(tmp_path, embedder=down)
-
     with pytest.raises(Down):
-        memory.remember("AI is growing")
+        make_memory(tmp_path / "saved", embedder=down).remember("AI is growing")
     with pytest.raises(Down):
-        memory.recall("AI")
+        make_memory(tmp_path / "asked", embedder=down).recall("AI")
 
     assert crewai_trace.render() == tree(
         """
@@ -205,6 +208,38 @@ def test_a_failing_save_is_one_failed_span(crewai_trace: Trace, tmp_path: Path) 
         memory query 'AI' !! Down: the embedder is down
         """
     )
+
+
+@pytest.mark.parametrize("first", ["the thread", "the caller"])
+def test_the_two_reports_of_a_failing_save_in_either_order(crewai_trace: Trace, first: str) -> None:
+    """Which comes first is chance: crewAI's thread, which has caught nothing, and the caller."""
+    memory = SimpleNamespace()
+    emit = partial(crewai_event_bus.emit, memory)
+    from_thread = partial(emit, MemorySaveFailedEvent(value="background save", error="down", source_type="memory"))
+    from_caller = partial(emit, MemorySaveFailedEvent(value="AI", error="down", source_type="memory"))
+
+    emit(MemorySaveStartedEvent(value="AI", source_type="memory"))
+    for report in (from_thread, from_caller) if first == "the thread" else (from_caller, from_thread):
+        if report is from_thread:
+            contextvars.Context().run(report)
+        else:
+            try:
+                raise Down("down")
+            except Down:
+                report()
+
+    assert crewai_trace.render() == "memory save 'AI' !! Down: down"
+
+
+def test_a_failing_save_that_is_told_when_all_is_over(crewai_trace: Trace) -> None:
+    """crewAI looks for the exception of a background save in its future, and handles none."""
+    memory = SimpleNamespace()
+    crewai_event_bus.emit(memory, MemorySaveStartedEvent(value="AI", source_type="memory"))
+    kept = Down("down")  # noqa: F841 - found here
+
+    crewai_event_bus.emit(memory, MemorySaveFailedEvent(value="AI", error="down", source_type="memory"))
+
+    assert crewai_trace.render() == "memory save 'AI' !! Down: down"
 
 
 def test_memory_that_a_crew_makes_itself(crewai_trace: Trace) -> None:
