@@ -44,10 +44,28 @@ def hold(fields: dict[str, Any], payload: tuple[str, ...]) -> dict[str, Any]:
     for name in payload:
         value = held.get(name)
         if value is not None and type(value) is not str:
-            held[name] = plain(value)
+            held[name] = _frozen(value)
     if held.get("agent") is not None:
         held["agent_role"] = held.get("agent_role") or role_of(held["agent"])
     return held
+
+
+def _frozen(value: Any) -> Any:
+    """A value that nobody can change any more. What holds nothing but text and numbers is only copied."""
+    kind = type(value)
+    if kind is dict:
+        copy = value.copy()
+        if _UNCHANGING.issuperset(map(type, copy.values())) and _TEXT.issuperset(map(type, copy)):
+            return copy
+    elif kind is list:
+        copy = value.copy()
+        if _UNCHANGING.issuperset(map(type, copy)):
+            return copy
+    return value if kind in _UNCHANGING else plain(value)
+
+
+_TEXT = frozenset({str})
+_UNCHANGING = frozenset({str, int, float, bool, type(None)})
 
 
 def one_line(text: Any) -> str | None:

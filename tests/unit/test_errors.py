@@ -83,7 +83,8 @@ def test_only_errors_that_we_raise_on_purpose_hide_our_frames():
     assert not hide_from_traceback(bug)
 
 
-def test_a_failed_look_up_shows_the_users_line_and_not_ours(pytester):
+def test_a_failed_look_up_shows_the_users_line_and_not_ours(pytester, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # one imports numpy, which cannot be imported twice
     pytester.makepyfile(
         """
         from pytest_crewai_trace import Trace
@@ -92,7 +93,7 @@ def test_a_failed_look_up_shows_the_users_line_and_not_ours(pytester):
             Trace().tools
         """
     )
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:asyncio")
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
 
     result.stdout.fnmatch_lines(["*Trace().tools*", "E *TraceIncompleteError: the trace is empty: *"])
     result.stdout.no_fnmatch_line("*trace/query.py:*")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -430,6 +431,32 @@ def test_messages_that_change_afterwards_stay_as_they_were():
     first, second = built(record).llm_calls
     assert first.messages == [{"role": "user", "content": ["a"]}]
     assert second.messages == [{"role": "user", "content": ["a", "b"]}, {"role": "user", "content": "c"}]
+
+
+@pytest.mark.parametrize("change", [lambda live: live.update(a=2, b=3), lambda live: live["deep"].append("b")])
+def test_what_changes_afterwards_stays_as_it_was(change):
+    for live in ({"a": 1, "c": "text"}, {"a": 1, "deep": ["a"]}):
+        was = json.loads(json.dumps(live))
+        record = recorded(
+            Event("method_execution_started", event_id="a", method_name="go", params=live),
+            Event("method_execution_finished", event_id="b", started_event_id="a", method_name="go", state=live),
+        )
+        with contextlib.suppress(KeyError):
+            change(live)
+
+        method = built(record).methods.one()
+        assert (method.params, method.state) == (was, was)
+
+
+def test_a_list_that_changes_afterwards_stays_as_it_was():
+    live = ["a"]
+    record = recorded(
+        Event("method_execution_started", event_id="a", method_name="go"),
+        Event("method_execution_finished", event_id="b", started_event_id="a", method_name="go", result=live),
+    )
+    live.append("b")
+
+    assert built(record).methods.one().result == ["a"]
 
 
 class Array:
