@@ -116,7 +116,8 @@ class SpanList(tuple[S, ...], Generic[S]):
         return self[place]
 
 
-def _alike(one: str, other: str) -> bool:
+def alike(one: str, other: str) -> bool:
+    """Whether two names are the same but for case, spaces and punctuation."""
     letters = _NOT_IN_NAMES.sub("", one).lower()
     return letters != "" and letters == _NOT_IN_NAMES.sub("", other).lower()
 
@@ -277,7 +278,7 @@ class Queries:
         everything = self._inside(kind)
         found = everything.named(name)
         if not found and kind == "tool":  # by the name that the tool was given, where models see another
-            found = SpanList((span for span in everything if _alike(span.name, name)), kind)
+            found = SpanList((span for span in everything if alike(span.name, name)), kind)
         if len(found) == 1:
             return cast("AnySpan", found[0])
         if found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -89,6 +90,28 @@ class Usage(BaseModel):
         return cls(**sums)
 
 
+def tokens_of(calls: Iterable[tuple[Mapping[str, Any] | None, bool]]) -> tuple[int, int, int]:
+    """Input and output tokens of many calls, and how many were answered without a word on them.
+
+    Each call is what its provider reported, and whether it failed. The same sums as ``Usage.total`` has, without a
+    ``Usage`` for each.
+    """
+    given = answered = unreported = 0
+    for reported, failed in calls:
+        asked = said = None
+        if reported is not None:  # nearly every provider of crewAI's reports these two
+            asked, said = reported.get("prompt_tokens"), reported.get("completion_tokens")
+        if type(asked) is int and type(said) is int and asked >= 0 and said >= 0 and asked + said > 0:
+            given += asked
+            answered += said
+        else:
+            usage = Usage.of_call(reported, failed=failed)
+            given += usage.input_tokens
+            answered += usage.output_tokens
+            unreported += usage.unreported
+    return given, answered, unreported
+
+
 def _numbers(reported: Mapping[str, Any]) -> dict[str, int]:
     """The counts in a provider's report; the outer one where a name occurs at two levels."""
     numbers: dict[str, int] = {}
@@ -129,14 +152,22 @@ def cost_of_call(model: str, usage: Usage, at: datetime | None = None) -> Decima
         return None
     if not usage.total_tokens:
         return Decimal(0)
+    # Some prices depend on the time of day, by the minute.
+    minute = None if at is None else at.replace(second=0, microsecond=0)
+    counts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.cache_write_tokens)
+    return _price(model, counts, minute)
+
+
+@lru_cache(maxsize=4096)  # the look-up takes 0.1 ms
+def _price(model: str, counts: tuple[int, int, int, int], at: datetime | None) -> Decimal | None:
     from genai_prices import Usage as PricedUsage
     from genai_prices import calc_price
 
     tokens = PricedUsage(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_read_tokens=usage.cached_tokens or None,
-        cache_write_tokens=usage.cache_write_tokens or None,
+        input_tokens=counts[0],
+        output_tokens=counts[1],
+        cache_read_tokens=counts[2] or None,
+        cache_write_tokens=counts[3] or None,
     )
     provider, _, name = model.partition("/") if "/" in model else ("", "", model)
     attempts = [(name, _PROVIDERS.get(provider, provider)), (model, None)] if provider else [(model, None)]
