@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_crewai_trace.errors import TraceAssertionError
 from pytest_crewai_trace.expectations.limits import NAMES, Limits, parsed
 from pytest_crewai_trace.expectations.message import hide
 
@@ -86,7 +87,7 @@ class Budgets:
         """Fail a test that broke its budget, or of which it cannot be told.
 
         Raises:
-            TraceAssertionError: the limits that were broken, and the spans that used most.
+            pytest.fail.Exception: the limits that were broken, and the spans that used most.
         """
         stated = of_markers(item)
         if not stated and record.is_blank:
@@ -97,7 +98,10 @@ class Budgets:
         if limits.given:
             from pytest_crewai_trace.expectations.fluent import expect
 
-            expect(trace).to_stay_within(**limits.given)
+            try:
+                expect(trace).to_stay_within(**limits.given)
+            except TraceAssertionError as error:  # there is no line of the test that a traceback could end in
+                raise pytest.fail.Exception(f"the test passed, but not its budget\n{error}", pytrace=False) from error
 
 
 def _that_apply(defaults: Limits, trace: Trace) -> dict[str, Any]:

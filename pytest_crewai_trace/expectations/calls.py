@@ -160,8 +160,8 @@ def _one_by_one(
         return Mismatch(
             expected,
             _were(calls),
-            nearest=f"all of these are as expected; then {item} is missing",
-            advice="See what the model answered instead of calling it, after the call that is marked.",
+            nearest=f"all of these are as expected; then {item} is missing" if calls else f"{item} is missing",
+            advice="See what the model answered instead of calling it.",
             spans=numbers_of(calls[-1:]) or marks,
         )
     if len(wanted) < len(calls):

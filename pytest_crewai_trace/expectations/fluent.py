@@ -53,7 +53,7 @@ class Expectation:
                 if empty
                 else "Nothing may be concluded from a trace that lacks something."
             )
-            mismatch: Mismatch | None = Mismatch("something that can be looked at", why, advice=advice)
+            mismatch: Mismatch | None = Mismatch("a trace to look at", why, advice=advice)
         else:
             mismatch = check(scope)
         if mismatch is not None:

@@ -69,16 +69,13 @@ class Times:
 
     low: int = 1
     high: int | None = None
+    words: str = ""
 
     def __contains__(self, count: int) -> bool:
         return self.low <= count and (self.high is None or count <= self.high)
 
     def __str__(self) -> str:
-        if self.low == self.high:
-            return often(self.low)
-        if self.high is None:
-            return "" if self.low == 1 else f"at least {often(self.low)}"
-        return f"at most {often(self.high)}" if self.low == 1 else f"{self.low} to {often(self.high)}"
+        return f" {self.words}" if self.words else ""
 
 
 def often(count: int) -> str:
@@ -93,10 +90,12 @@ def a_count(times: int | None, at_least: int | None, at_most: int | None, *, nev
         if value is not None and a_whole_number(what, value, 0) == 0:
             raise ValueError(f"{what}=0: to say that it must not happen, write {never}")
     if times is not None:
-        return Times(times, times)
+        return Times(times, times, often(times))
     if at_least is not None and at_most is not None and at_least > at_most:
         raise ValueError(f"at_least={at_least} is more than at_most={at_most}: no count is both")
-    return Times(1 if at_least is None else at_least, at_most)
+    words = [f"at least {often(at_least)}"] if at_least is not None else []
+    words += [f"at most {often(at_most)}"] if at_most is not None else []
+    return Times(1 if at_least is None else at_least, at_most, " and ".join(words))
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,11 @@ _UNITS = {
     "output_tokens": "output tokens",
     "total_tokens": "tokens",
 }
+_REMEDIES = {
+    **dict.fromkeys(_TOKENS, "Have the model report its usage, or limit llm_calls instead."),
+    "cost": "Use a model whose price genai-prices knows, or limit tokens or calls instead.",
+    "seconds": "See what did not end.",
+}
 _MOST_COSTLY = 5
 
 
@@ -119,7 +124,7 @@ def check_stay_within(scope: Scope, limits: Limits) -> Mismatch | None:
     if not unknown and not over:
         return None
     expected = f"at most {', '.join(shown(name, value) for name, value in wanted.items())}{scope.where}"
-    said = [f"{shown(name, value)}: {_by_how_much(name, value, wanted[name])}" for name, value in over.items()]
+    said = [f"{shown(name, value)}, {_by_how_much(name, value, wanted[name])}" for name, value in over.items()]
     said += dict.fromkeys(unknown.values())
     first = next(iter(over), None)
     costly = used.costly(first) if first is not None else used.unreported()
@@ -133,14 +138,14 @@ def check_stay_within(scope: Scope, limits: Limits) -> Mismatch | None:
         nearest=nearest,
         advice="The spans that used most are marked."
         if over
-        else "An unknown number is within no limit: count calls instead, or have the model report its usage.",
+        else f"An unknown number is within no limit. {_REMEDIES[next(iter(unknown))]}",
         spans=numbers_of(costly) or scope.marks,
         numbers=True,
     )
 
 
 def _by_how_much(name: str, value: Any, limit: Any) -> str:
-    return f"{shown(name, value - limit)} too many" if name in _COUNTS else f"{shown(name, value - limit)} too much"
+    return f"{value - limit:,} too many" if name in _COUNTS else f"{shown(name, value - limit)} too much"
 
 
 def _place(span: AnySpan) -> str:

@@ -42,8 +42,7 @@ def check_call_llm(
     fitting = calls if model is None else [call for call in calls if _of_model(call, model)]
     if len(fitting) in times:
         return None
-    count = f" {times}" if str(times) else ""
-    expected = f"an LLM call{_whose(model, by, in_task)} to be made{count}{scope.where}"
+    expected = f"an LLM call{_whose(model, by, in_task)} to be made{times}{scope.where}"
     stranger = scope.stranger(expected, by, in_task)
     models = [call.model for call in calls]
     if stranger is not None:
@@ -110,7 +109,11 @@ def check_not_call_llm(
     return _meant(stranger)
 
 
-def _meant(stranger: Mismatch | None) -> Mismatch | None:
+_MEND = "Mend the name, or write unknown_ok=True to say that it may be unknown."
+_NOBODY = "See why nothing ran, or write unknown_ok=True to say that this may be so."
+
+
+def _meant(stranger: Mismatch | None, advice: str = _MEND) -> Mismatch | None:
     """A name that the trace does not know, where nothing with that name is expected."""
     if stranger is None:
         return None
@@ -118,7 +121,7 @@ def _meant(stranger: Mismatch | None) -> Mismatch | None:
         stranger.expected,
         stranger.actual,
         nearest=stranger.nearest or stranger.advice,
-        advice="Mend the name, or write unknown_ok=True to say that it may be unknown.",
+        advice=advice,
         spans=stranger.spans,
     )
 
@@ -216,7 +219,7 @@ def check_not_say(
         return None
     stranger = scope.stranger(expected, by, in_task)
     nothing = "nothing was said, so it proves nothing: no model answered and nothing has an output"
-    return _meant(stranger or Mismatch(expected, nothing, spans=scope.marks))
+    return _meant(stranger) or _meant(Mismatch(expected, nothing, spans=scope.marks), _NOBODY)
 
 
 def _where_in(text: given.Said, spoken: str) -> str:
@@ -284,4 +287,4 @@ def check_not_see(
         return None
     stranger = scope.stranger(expected, by, in_task)
     nothing = "no model was asked anything, so it proves nothing"
-    return _meant(stranger or Mismatch(expected, nothing, spans=scope.marks))
+    return _meant(stranger) or _meant(Mismatch(expected, nothing, spans=scope.marks), _NOBODY)

@@ -85,10 +85,17 @@ def _same_error(expected: str, calls: list[ToolSpan]) -> Mismatch:
     error = cut(printable(" ".join(str(calls[0].error or "").split())), 200)
     return Mismatch(
         expected,
-        f"{call_shown(calls[0])} failed {given.often(len(calls))} with the same error: {error}",
+        f"{_whose(calls)} failed {given.often(len(calls))} with the same error: {error}",
         advice="The model cannot mend it: see whether the error says how to call the tool.",
         spans=numbers_of(calls),
     )
+
+
+def _whose(calls: list[ToolSpan]) -> str:
+    """The call, or only tool and agent where the arguments changed."""
+    if all(call.arguments == calls[0].arguments for call in calls):
+        return call_shown(calls[0])
+    return printable(calls[0].name) + ("" if calls[0].agent_role is None else f" by {calls[0].agent_role!r}")
 
 
 def _ring(scope: Scope) -> list[AgentSpan]:

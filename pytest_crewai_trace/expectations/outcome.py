@@ -54,7 +54,9 @@ def check_succeed(scope: Scope) -> Mismatch | None:
         f"{'the run' if scope.span is None else name_of(scope.span)} to succeed",
         _state(bad[0]),
         nearest=f"trouble began here: {spans_shown(began[-1:])}" if began else "",
-        advice="See the span that is marked; its error has the traceback: .error.traceback.",
+        advice="See the span that is marked; its error has the traceback: .error.traceback."
+        if began or bad[0].status == "error"
+        else "See what it was doing last.",
         spans=(*numbers_of(began[-5:]), *numbers_of(bad)),
     )
 
@@ -100,7 +102,7 @@ def check_have_no_errors(scope: Scope) -> Mismatch | None:
     ended = [span for span in _tops(scope) if span.status == "error"]
     return Mismatch(
         f"no errors{scope.where}",
-        f"{given.often(len(failed)) if len(failed) > 1 else 'once'} something failed"
+        f"{name_of(failed[0]) if len(failed) == 1 else f'{len(failed)} spans'} failed"
         + ("" if ended else ", and the run went on as if nothing had happened"),
         nearest=spans_shown(failed),
         advice="Each span in which trouble began is marked." if len(failed) > 1 else "It is marked.",
@@ -192,8 +194,7 @@ def check_hit_cache(scope: Scope, name: str, times: given.Times) -> Mismatch | N
     cached = [call for call in calls if call.cached]
     if len(cached) in times:
         return None
-    count = f" {times}" if str(times) else ""
-    expected = f"{printable(name)} to be answered from the cache{count}{scope.where}"
+    expected = f"{printable(name)} to be answered from the cache{times}{scope.where}"
     if not calls:
         names = scope.tools_at_hand()
         return Mismatch(

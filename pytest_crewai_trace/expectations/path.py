@@ -38,7 +38,7 @@ def check_follow(scope: Scope, *path: Path) -> Mismatch | None:
     segments = _segments("to_follow", path)
     stops = [_Stop(span.kind, span.name, span.id) for span in _merged(scope, kinds)]
     return _check(
-        scope, path, segments, stops, f"{_shown(path)} to follow one another{scope.where}", "agent, task or tool"
+        scope, path, segments, stops, f"{_shown(path)} to come{' in this order' if len(path) > 1 else ''}{scope.where}"
     )
 
 
@@ -51,7 +51,7 @@ def check_route(scope: Scope, *path: Path) -> Mismatch | None:
         if span.router and span.result is not None:
             stops.append(_Stop("label", str(span.result), span.id))
     expected = f"the flow to go {_shown(path)}{scope.where}"
-    return _check(scope, path, segments, stops, expected, "method or label")
+    return _check(scope, path, segments, stops, expected)
 
 
 def _merged(scope: Scope, kinds: tuple[Kind, ...]) -> list[Any]:
@@ -82,7 +82,7 @@ def _shown(path: Sequence[object]) -> str:
 
 
 def _check(
-    scope: Scope, path: Sequence[object], segments: list[list[str]], stops: list[_Stop], expected: str, what: str
+    scope: Scope, path: Sequence[object], segments: list[list[str]], stops: list[_Stop], expected: str
 ) -> Mismatch | None:
     known = dict.fromkeys(stop.name for stop in stops)
     names = {name: _meant(name, stops, known) for segment in segments for name in segment}
@@ -92,10 +92,10 @@ def _check(
     if missing:
         return Mismatch(
             expected,
-            f"{missing[0]!r} never came: there is no {what} of this name{near(missing[0], known)}",
-            nearest=f"what came: {_way(way or stops)}",
+            f"{missing[0]!r} never came{near(missing[0], known)}{_labels(stops)}",
+            nearest=f"what came: {_way(stops if any(stop.kind == 'method' for stop in stops) else way or stops)}",
             advice=_advice(scope, missing[0]),
-            spans=_marks(scope, [stop for stop in way if stop.name in names.values()]),
+            spans=_marks(scope, [stop for stop in stops if stop.name in names.values() or stop.kind == "label"]),
         )
     place, found = 0, list[_Stop]()
     for segment in segments:
@@ -106,6 +106,11 @@ def _check(
         found += way[start : start + len(wanted)]
         place = start + len(wanted)
     return None
+
+
+def _labels(stops: list[_Stop]) -> str:
+    chosen = [stop.name for stop in stops if stop.kind == "label"]
+    return f"; routers chose {listed(chosen)}" if chosen else ""
 
 
 def _meant(name: str, stops: list[_Stop], known: dict[str, None]) -> str:

@@ -147,13 +147,14 @@ def shown_name(name: str) -> str:
 
 def near(name: str, names: Iterable[str]) -> str:
     """``; did you mean 'x'?`` or nothing."""
-    meant = did_you_mean(name, dict.fromkeys(names))
+    others = dict.fromkeys(names)
+    meant = "" if name in others else did_you_mean(name, others)
     return f";{meant}" if meant else ""
 
 
 def listed(names: Iterable[str], nothing: str = "none") -> str:
     """Each name once, with how often where it is more than once."""
-    counts = Counter(names)
+    counts = Counter(iter(names))
     shown = [shown_name(name) + (f" ({count} times)" if count > 1 else "") for name, count in counts.items()]
     more = len(shown) - _MOST_NAMES
     return (", ".join(shown[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")) or nothing

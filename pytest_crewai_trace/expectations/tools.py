@@ -145,8 +145,7 @@ def check_call_tool(scope: Scope, wanted: Wanted, times: given.Times) -> Mismatc
                 break
     if len(fitting) in times:
         return None
-    often = f" {times}" if str(times) else ""
-    expected = f"{wanted} to be called{often}{wanted.how}{scope.where}"
+    expected = f"{wanted} to be called{times}{wanted.how}{scope.where}"
     if not named:
         return _never_called(scope, wanted, expected)
     if fitting:
@@ -211,7 +210,9 @@ def _never_called(scope: Scope, wanted: Wanted, expected: str) -> Mismatch:
         expected,
         actual,
         nearest=f"no agent has a tool {wanted.name!r}{meant}",
-        advice=f"Give the agent the tool, or name one of its tools: {listed(names)}.",
+        advice=f"Give the agent the tool, or name one of its tools: {listed(names)}."
+        if names
+        else "Give the agent the tool.",
         spans=numbers_of(scope.spans("agent"), 5) or scope.marks,
     )
 
