@@ -87,10 +87,12 @@ def items(expected: object, *, partial: bool, overrides: Mapping[str, Compare] |
             )
         compare[name] = how
     made = []
+    by_name: dict[str, Item] = {}
     for call in calls:
         if isinstance(call, str):
-            name = given.a_name("to_call_tools", call)
-            made.append(Item(name, None, "ignore"))
+            if call not in by_name:
+                by_name[call] = Item(given.a_name("to_call_tools", call), None, "ignore")
+            made.append(by_name[call])
         elif isinstance(call, ToolCall):
             name = call.name
             made.append(Item(name, call, compare.get(name, "partial" if partial else "exact")))
@@ -251,13 +253,16 @@ def _assign(wanted: Sequence[Item], calls: Sequence[ToolSpan]) -> dict[int, int]
     free = {name: dict.fromkeys(places) for name, places in by_name.items()}
     taken: dict[int, int] = {}
     left: list[int] = []
-    for number, item in enumerate(wanted):  # first come, first served will nearly always do
-        first = next((place for place in free.get(item.name, ()) if item.fits(calls[place])), None)
+    # First come, first served will nearly always do, if those that take any call come last.
+    for number in sorted(range(len(wanted)), key=lambda number: wanted[number].call is None):
+        item = wanted[number]
+        places = free.get(item.name, {})
+        first = next((place for place in places if item.call is None or item.fits(calls[place])), None)
         if first is None:
             left.append(number)
         else:
             taken[number] = first
-            del free[item.name][first]
+            del places[first]
     holder = {place: number for number, place in taken.items()}
     for number in left:
         _make_room(number, wanted, calls, by_name, holder)

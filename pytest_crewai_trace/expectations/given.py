@@ -109,6 +109,12 @@ class Said:
             return self.given in text
         return matches(self.given, text)
 
+    @property
+    def finder(self) -> Callable[[str], bool]:
+        """``within``, for many texts."""
+        wanted = self.given
+        return (lambda text: wanted in text) if isinstance(wanted, str) else self.within
+
     def __str__(self) -> str:
         return describe(self.given)
 

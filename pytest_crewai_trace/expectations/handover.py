@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.expectations import given
@@ -21,6 +22,7 @@ __tracebackhide__ = hide
 # crewAI's own tools for it, as models see them.
 DELEGATION_TOOLS = frozenset({"delegate_work_to_coworker", "ask_question_to_coworker"})
 _END = 60
+_NEAR = 16  # siblings; more tool calls in one reply are rare, and found all the same
 _SOURCES = ("task", "agent", "method", "crew")
 
 
@@ -94,7 +96,13 @@ def new_messages(calls: Iterable[LLMSpan]) -> Iterator[tuple[LLMSpan, dict[str, 
     """Every message that the calls carried, each once: with the first of them that carried it."""
     seen: dict[int, int] = {}  # of each part of a conversation, how many of its messages came already
     for call in calls:
-        part: Messages | None = call.messages
+        messages = call.messages
+        if messages.base is None and id(messages) not in seen:  # as most are: nothing is shared
+            seen[id(messages)] = len(messages.tail)
+            for message in messages.tail:
+                yield call, message
+            continue
+        part: Messages | None = messages
         wanted = len(call.messages)
         while part is not None and seen.get(id(part), 0) < wanted:
             for message in part.tail[max(0, seen.get(id(part), 0) - part.shared) : max(0, wanted - part.shared)]:
@@ -218,7 +226,7 @@ def check_use_tool_result(scope: Scope, name: str) -> Mismatch | None:
         )
     following = _Following(scope)
     for call in useful:
-        after = following.after(call)
+        after = following.next_to(call) or following.after(call)
         if after is None and following.is_answer(call):
             continue
         if after is None:
@@ -250,10 +258,31 @@ class _Following:
     def __init__(self, scope: Scope) -> None:
         self.tree = scope.tree
         self.owners: dict[int, int | None] = {}
-        self.calls: dict[int | None, list[LLMSpan]] = {}
-        for call in scope.everywhere("llm"):
-            self.calls.setdefault(self._owner(call.id), []).append(call)
-        self.ids = {owner: [call.id for call in calls] for owner, calls in self.calls.items()}
+        self.llm_calls = scope.everywhere("llm")
+
+    @cached_property
+    def calls(self) -> dict[int | None, list[LLMSpan]]:
+        """The calls of each agent; of ``None`` those that no agent made."""
+        found: dict[int | None, list[LLMSpan]] = {}
+        for call in self.llm_calls:
+            found.setdefault(self._owner(call.id), []).append(call)
+        return found
+
+    @cached_property
+    def ids(self) -> dict[int | None, list[int]]:
+        return {owner: [call.id for call in calls] for owner, calls in self.calls.items()}
+
+    def next_to(self, tool: ToolSpan) -> LLMSpan | None:
+        """The call that comes next in the same agent, if only other tool calls stand between."""
+        siblings = self.tree.children.get(-1 if tool.parent_id is None else tool.parent_id, [])
+        start = bisect_left(siblings, tool.id) + 1
+        for number in siblings[start : start + _NEAR]:
+            span = self.tree.spans[number]
+            if span.kind == "llm" and (tool.end is None or span.start >= tool.end):
+                return span
+            if span.kind != "tool":
+                return None
+        return None
 
     def _owner(self, number: int) -> int | None:
         """The innermost agent around a span. Parents come first, so each is looked up once."""

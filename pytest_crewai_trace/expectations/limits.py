@@ -191,7 +191,7 @@ class _Used:
         if self._tokens is None:
             from pytest_crewai_trace.trace.usage import tokens_of
 
-            self._tokens = tokens_of((call.reported_usage, call.status == "error") for call in self.calls)
+            self._tokens = tokens_of(self.calls)
         return self._tokens
 
     def cost(self) -> Decimal | None:

@@ -139,7 +139,9 @@ def _said(scope: Scope, by: str | None, in_task: str | None) -> Iterator[tuple[A
     """What models answered, and what agents, tasks, crews and flows came to."""
     for kind in _SPEAKERS:
         for span in scope.of(scope.spans(kind), by, in_task):  # type: ignore[arg-type]
-            text = _plain_text(span.response if span.kind == "llm" else span.output)
+            text = span.response if kind == "llm" else span.output
+            if type(text) is not str:
+                text = _plain_text(text)
             if text:
                 yield span, text
 
@@ -154,8 +156,9 @@ def check_say(scope: Scope, text: given.Text, *, by: str | None = None, in_task:
     wanted = given.a_text("to_say", text)
     by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
     said = list[tuple["AnySpan", str]]()
+    is_in = wanted.finder
     for span, spoken in _said(scope, by, in_task):
-        if wanted.within(spoken):
+        if is_in(spoken):
             return None
         said.append((span, spoken))
     expected = f"{wanted} to be said{_by(by, in_task)}{scope.where}"
@@ -206,9 +209,10 @@ def check_not_say(
     given.a_flag("unknown_ok", unknown_ok)
     expected = f"{unwanted} not to be said{_by(by, in_task)}{scope.where}"
     spoke = False
+    is_in = unwanted.finder
     for span, spoken in _said(scope, by, in_task):
         spoke = True
-        if unwanted.within(spoken):
+        if is_in(spoken):
             return Mismatch(
                 expected,
                 f"{name_of(span)} said {_where_in(unwanted, spoken)}",
@@ -243,10 +247,10 @@ def check_see(scope: Scope, text: given.Text, *, by: str | None = None, in_task:
     by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
     calls = scope.of(scope.spans("llm"), by, in_task)
     last: tuple[LLMSpan, str] | None = None
-    count = 0
+    count, is_in = 0, wanted.finder
     for call, message in new_messages(calls):
         told = text_of(message)
-        if wanted.within(told):
+        if is_in(told):
             return None
         count += 1
         last = call, told
@@ -273,10 +277,10 @@ def check_not_see(
     by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
     given.a_flag("unknown_ok", unknown_ok)
     expected = f"{unwanted} not to be in a prompt{_prompt_of(by, in_task)}{scope.where}"
-    asked = False
+    asked, is_in = False, unwanted.finder
     for call, message in new_messages(scope.of(scope.spans("llm"), by, in_task)):
         asked, told = True, text_of(message)
-        if unwanted.within(told):
+        if is_in(told):
             return Mismatch(
                 expected,
                 f"the {message.get('role', 'first')} message of {name_of(call)} has it: {_where_in(unwanted, told)}",

@@ -26,25 +26,14 @@ def check_have_no_loops(scope: Scope, *, repeats: int = 3) -> Mismatch | None:
     """
     given.a_whole_number("repeats", repeats, 2)
     expected = f"no loops{scope.where}"
-    same_call: dict[Hashable, list[ToolSpan]] = {}
-    same_error: dict[Hashable, list[ToolSpan]] = {}
-    for call in scope.spans("tool"):
-        if call.attempt > 1:
-            continue
-        try:
-            arguments: Hashable = tuple(call.arguments.items())
-            hash(arguments)
-        except TypeError:
-            arguments = repr(call.arguments)
-        made = same_call.setdefault((call.parent_id, call.name, arguments), [])
-        made.append(call)
-        if len(made) >= repeats:
-            return _same_call(expected, _all_like(scope, call, by_error=False))
-        if call.status == "error":
-            met = same_error.setdefault((call.parent_id, call.name, str(call.error)), [])
-            met.append(call)
-            if len(met) >= repeats:
-                return _same_error(expected, _all_like(scope, call, by_error=True))
+    calls = [call for call in scope.spans("tool") if call.attempt == 1]
+    per_tool: dict[tuple[int | None, str], list[ToolSpan]] = {}
+    for call in calls:
+        per_tool.setdefault((call.parent_id, call.name), []).append(call)
+    for same in per_tool.values():
+        found = None if len(same) < repeats else _again(same, repeats, expected)
+        if found is not None:
+            return found
     ring = _ring(scope)
     if ring:
         names = " > ".join(repr(agent.name) for agent in ring)
@@ -57,15 +46,25 @@ def check_have_no_loops(scope: Scope, *, repeats: int = 3) -> Mismatch | None:
     return None
 
 
-def _all_like(scope: Scope, call: ToolSpan, *, by_error: bool) -> list[ToolSpan]:
-    return [
-        one
-        for one in scope.spans("tool")
-        if one.parent_id == call.parent_id
-        and one.name == call.name
-        and one.attempt == 1
-        and (str(one.error) == str(call.error) if by_error else one.arguments == call.arguments)
-    ]
+def _again(calls: list[ToolSpan], repeats: int, expected: str) -> Mismatch | None:
+    """Calls of one tool by one agent: with the same arguments, or with the same error."""
+    made: dict[Hashable, int] = {}
+    met: dict[str, int] = {}
+    for call in calls:
+        try:
+            key: Hashable = tuple(call.arguments.items())
+            made[key] = made.get(key, 0) + 1
+        except TypeError:  # a list, or a dict, among them
+            key = repr(call.arguments)
+            made[key] = made.get(key, 0) + 1
+        if made[key] >= repeats:
+            return _same_call(expected, [one for one in calls if one.arguments == call.arguments])
+        if call.status == "error":
+            error = str(call.error)
+            met[error] = met.get(error, 0) + 1
+            if met[error] >= repeats:
+                return _same_error(expected, [one for one in calls if str(one.error) == error])
+    return None
 
 
 def _same_call(expected: str, calls: list[ToolSpan]) -> Mismatch:
@@ -101,28 +100,32 @@ def _whose(calls: list[ToolSpan]) -> str:
 def _ring(scope: Scope) -> list[AgentSpan]:
     """The first agents that came back, by delegation, to one that was waiting for them."""
     tree = scope.tree
+    if not any(call.name in DELEGATION_TOOLS for call in scope.spans("tool")):
+        return []
     first, last = (0, len(tree.spans)) if scope.root is None else (tree.enter[scope.root], tree.leave[scope.root])
-    stack: list[tuple[int, Any]] = []  # where each that is still open ends
-    chains: list[dict[str, int]] = [{}]  # per chain of delegations, the agents at work
+    # The agents and tools that are still open, innermost last: where each ends, and the chain of delegations (role to
+    # span) that what is inside of it goes on; whose role is to be forgotten when it ends.
+    stack: list[tuple[int, dict[str, int], str | None]] = []
     for number in tree.order[first:last]:
         span = tree.spans[number]
         if span.kind not in ("agent", "tool"):
             continue
         while stack and stack[-1][0] <= tree.enter[number]:
-            _, left = stack.pop()
-            if isinstance(left, dict):
-                chains.pop()
-            elif left is not None:
-                del chains[-1][left]
+            _, chain, role = stack.pop()
+            if role is not None:
+                del chain[role]
+        goes_on = stack[-1][1] if stack else {}
         if span.kind == "tool":
-            if span.name not in DELEGATION_TOOLS:
-                stack.append((tree.leave[number], {}))
-                chains.append({})  # what a tool runs by itself is a chain of its own
-        elif span.name in chains[-1]:
-            return _between(scope, chains[-1][span.name], number)
-        else:
-            chains[-1][span.name] = number
-            stack.append((tree.leave[number], span.name))
+            chain = goes_on if span.name in DELEGATION_TOOLS else {}
+            stack.append((tree.leave[number], chain, None))
+            continue
+        # Only a delegation hands the chain on; an agent in an agent, as a guardrail's, begins one of its own.
+        above = None if span.parent_id is None else tree.spans[span.parent_id]
+        chain = goes_on if above is not None and above.name in DELEGATION_TOOLS else {}
+        if span.name in chain:
+            return _between(scope, chain[span.name], number)
+        chain[span.name] = number
+        stack.append((tree.leave[number], chain, span.name))
     return []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.handover import text_of
@@ -226,31 +226,27 @@ def check_finish_before_max_iter(scope: Scope, agent: str | None = None) -> Mism
             advice=f"agents of this trace: {listed(names)}",
             spans=scope.marks,
         )
-    for span in agents:
-        forced = next((call for call in _own_calls(scope, span) if _is_forced(call)), None)
-        if forced is not None:
-            limit = "its limit" if span.max_iter is None else f"max_iter={span.max_iter}"
-            return Mismatch(
-                expected,
-                f"{span.name!r} reached {limit}: crewAI then made it answer",
-                nearest=f"the answer it was made to give: {short(forced.response)}",
-                advice="See which calls took it so long; give it a better task, or a higher max_iter.",
-                spans=(span.id, forced.id),
-            )
+    looked_at = {span.id for span in agents}
+    forced = next((call for call in scope.spans("llm") if call.parent_id in looked_at and _is_forced(call)), None)
+    if forced is not None:
+        worker = cast("AgentSpan", scope.tree.spans[forced.parent_id])
+        limit = "its limit" if worker.max_iter is None else f"max_iter={worker.max_iter}"
+        return Mismatch(
+            expected,
+            f"{worker.name!r} reached {limit}: crewAI then made it answer",
+            nearest=f"the answer it was made to give: {short(forced.response)}",
+            advice="See which calls took it so long; give it a better task, or a higher max_iter.",
+            spans=(worker.id, forced.id),
+        )
     unfinished = next((span for span in agents if span.open), None)
     if unfinished is not None:
         return Mismatch(expected, _state(unfinished), advice="See what it was doing last.", spans=(unfinished.id,))
     return None
 
 
-def _own_calls(scope: Scope, agent: AgentSpan) -> list[LLMSpan]:
-    inside = (scope.tree.spans[i] for i in scope.tree.children.get(agent.id, ()))
-    return [span for span in inside if span.kind == "llm"]
-
-
 def _is_forced(call: LLMSpan) -> bool:
     """Whether a call is the one with which crewAI asks for a final answer."""
     messages = call.messages
-    if not len(messages):
-        return False
-    return FORCED_ANSWER in text_of(messages.tail[-1] if messages.tail else messages[-1])
+    if messages.tail:
+        return FORCED_ANSWER in text_of(messages.tail[-1])
+    return len(messages) > 0 and FORCED_ANSWER in text_of(messages[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -34,12 +34,17 @@ def check_follow(scope: Scope, *path: Path) -> Mismatch | None:
 
     Only what is of the same kinds as the names counts: where no task is named, tasks do not stand in between.
     """
-    kinds: tuple[Kind, ...] = ("agent", "task", "tool")
     segments = _segments("to_follow", path)
-    stops = [_Stop(span.kind, span.name, span.id) for span in _merged(scope, kinds)]
-    return _check(
-        scope, path, segments, stops, f"{_shown(path)} to come{' in this order' if len(path) > 1 else ''}{scope.where}"
-    )
+    kinds: tuple[Kind, ...] = ("agent", "task", "tool")
+    known = {kind: {span.name for span in scope.spans(kind)} for kind in kinds}
+    meant = {name: _meant(name, known) for segment in segments for name in segment}
+    used = [kind for kind in kinds if not known[kind].isdisjoint(meant.values())]
+    spans = _merged(scope, used)
+    if _holds(segments, meant, [span.name for span in spans]):
+        return None
+    stops = [_Stop(span.kind, span.name, span.id) for span in spans or _merged(scope, kinds)]
+    expected = f"{_shown(path)} to come{' in this order' if len(path) > 1 else ''}{scope.where}"
+    return _mismatch(scope, expected, segments, meant, stops)
 
 
 def check_route(scope: Scope, *path: Path) -> Mismatch | None:
@@ -50,11 +55,17 @@ def check_route(scope: Scope, *path: Path) -> Mismatch | None:
         stops.append(_Stop("method", span.name, span.id))
         if span.router and span.result is not None:
             stops.append(_Stop("label", str(span.result), span.id))
-    expected = f"the flow to go {_shown(path)}{scope.where}"
-    return _check(scope, path, segments, stops, expected)
+    names = {name: name for segment in segments for name in segment}
+    kinds = {stop.kind for stop in stops if stop.name in names}
+    way = [stop for stop in stops if stop.kind in kinds]
+    if _holds(segments, names, [stop.name for stop in way]):
+        return None
+    known = {stop.name for stop in stops}
+    complete = known.issuperset(names)
+    return _mismatch(scope, f"the flow to go {_shown(path)}{scope.where}", segments, names, way if complete else stops)
 
 
-def _merged(scope: Scope, kinds: tuple[Kind, ...]) -> list[Any]:
+def _merged(scope: Scope, kinds: Sequence[Kind]) -> list[Any]:
     """Spans of several kinds in start order, which is that of their numbers."""
     found = [span for kind in kinds for span in scope.spans(kind)]
     found.sort(key=lambda span: span.id)
@@ -81,26 +92,45 @@ def _shown(path: Sequence[object]) -> str:
     return " > ".join("..." if entry is ... else shown_name(str(entry)) for entry in path)
 
 
-def _check(
-    scope: Scope, path: Sequence[object], segments: list[list[str]], stops: list[_Stop], expected: str
+def _holds(segments: list[list[str]], meant: dict[str, str], names: list[str]) -> bool:
+    """Whether the segments stand in the names, one after the other. The earliest place for each is as good as any."""
+    place = 0
+    for segment in segments:
+        start = _find([meant[name] for name in segment], names, place)
+        if start is None:
+            return False
+        place = start + len(segment)
+    return True
+
+
+def _find(wanted: list[str], names: list[str], place: int) -> int | None:
+    try:
+        while True:
+            place = names.index(wanted[0], place)
+            if names[place : place + len(wanted)] == wanted:
+                return place
+            place += 1
+    except ValueError:
+        return None
+
+
+def _mismatch(
+    scope: Scope, expected: str, segments: list[list[str]], meant: dict[str, str], way: list[_Stop]
 ) -> Mismatch | None:
-    known = dict.fromkeys(stop.name for stop in stops)
-    names = {name: _meant(name, stops, known) for segment in segments for name in segment}
-    kinds = {stop.kind for stop in stops if stop.name in names.values()}
-    way = [stop for stop in stops if stop.kind in kinds]
-    missing = [name for name, meant in names.items() if meant not in known]
+    known = dict.fromkeys(stop.name for stop in way)
+    missing = [name for name, other in meant.items() if other not in known]
     if missing:
         return Mismatch(
             expected,
-            f"{missing[0]!r} never came{near(missing[0], known)}{_labels(stops)}",
-            nearest=f"what came: {_way(stops if any(stop.kind == 'method' for stop in stops) else way or stops)}",
+            f"{missing[0]!r} never came{near(missing[0], known)}{_labels(way)}",
+            nearest=f"what came: {_way(way)}",
             advice=_advice(scope, missing[0]),
-            spans=_marks(scope, [stop for stop in stops if stop.name in names.values() or stop.kind == "label"]),
+            spans=_marks(scope, [stop for stop in way if stop.name in meant.values() or stop.kind == "label"]),
         )
-    place, found = 0, list[_Stop]()
+    place, found, names = 0, list[_Stop](), [stop.name for stop in way]
     for segment in segments:
-        wanted = [names[name] for name in segment]
-        start = _find(wanted, way, place)
+        wanted = [meant[name] for name in segment]
+        start = _find(wanted, names, place)
         if start is None:
             return _broken(scope, expected, wanted, way, place, found)
         found += way[start : start + len(wanted)]
@@ -113,19 +143,11 @@ def _labels(stops: list[_Stop]) -> str:
     return f"; routers chose {listed(chosen)}" if chosen else ""
 
 
-def _meant(name: str, stops: list[_Stop], known: dict[str, None]) -> str:
+def _meant(name: str, known: Mapping[Kind, Collection[str]]) -> str:
     """The name in the trace: a tool may be called as it was given, not as models see it."""
-    if name in known:
+    if any(name in names for names in known.values()):
         return name
-    return next((stop.name for stop in stops if stop.kind == "tool" and alike(stop.name, name)), name)
-
-
-def _find(wanted: list[str], way: list[_Stop], place: int) -> int | None:
-    first = wanted[0]
-    for start in range(place, len(way) - len(wanted) + 1):
-        if way[start].name == first and all(way[start + n].name == name for n, name in enumerate(wanted)):
-            return start
-    return None
+    return next((tool for tool in known["tool"] if alike(tool, name)), name)
 
 
 def _broken(

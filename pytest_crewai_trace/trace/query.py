@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pytest_crewai_trace.errors import SpanLookupError, did_you_mean, hide_from_traceback, unknown_choice
 from pytest_crewai_trace.trace.semconv import KINDS, STATUSES, Kind, Status
-from pytest_crewai_trace.trace.usage import Usage, cost_of_call
+from pytest_crewai_trace.trace.usage import Usage, cost_of
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.span import (
@@ -308,13 +308,7 @@ class Queries:
     @property
     def cost(self) -> Decimal | None:
         """US dollars by ``genai-prices``; ``None`` when one call's model or tokens are unknown, never a guess."""
-        total = Decimal(0)
-        for span in self._priced():
-            price = cost_of_call(span.model, span.call_usage, span.origin.started_at)
-            if price is None:
-                return None
-            total += price
-        return total
+        return cost_of(self._priced())
 
     def _priced(self) -> Iterable[LLMSpan]:
         """The LLM calls that count: those inside, and the span itself where it is one."""

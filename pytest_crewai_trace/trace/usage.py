@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.trace.span import LLMSpan
 
 # The names under which crewAI's providers report one number (their ``_extract_*_token_usage`` and
 # ``UsageMetrics.from_provider_dict``); the first that is present counts.
@@ -90,26 +93,52 @@ class Usage(BaseModel):
         return cls(**sums)
 
 
-def tokens_of(calls: Iterable[tuple[Mapping[str, Any] | None, bool]]) -> tuple[int, int, int]:
+def tokens_of(calls: Iterable[LLMSpan]) -> tuple[int, int, int]:
     """Input and output tokens of many calls, and how many were answered without a word on them.
 
-    Each call is what its provider reported, and whether it failed. The same sums as ``Usage.total`` has, without a
-    ``Usage`` for each.
+    The same sums as ``Usage.total`` has, without a ``Usage`` for each.
     """
     given = answered = unreported = 0
-    for reported, failed in calls:
+    for call in calls:
+        reported = call.reported_usage
+        # Nearly every provider of crewAI's reports these two.
         asked = said = None
-        if reported is not None:  # nearly every provider of crewAI's reports these two
+        if reported is not None:
             asked, said = reported.get("prompt_tokens"), reported.get("completion_tokens")
-        if type(asked) is int and type(said) is int and asked >= 0 and said >= 0 and asked + said > 0:
+        if type(asked) is int and type(said) is int and asked > 0 and said >= 0:
             given += asked
             answered += said
         else:
-            usage = Usage.of_call(reported, failed=failed)
+            usage = call.call_usage
             given += usage.input_tokens
             answered += usage.output_tokens
             unreported += usage.unreported
     return given, answered, unreported
+
+
+def cost_of(calls: Iterable[LLMSpan]) -> Decimal | None:
+    """Price of many calls; ``None`` when one call's model or tokens are unknown. Equal calls are looked up once."""
+    counts: dict[Any, int] = {}
+    examples: dict[Any, LLMSpan] = {}
+    for call in calls:
+        at = call.origin.started_at
+        minute = None if at is None else at.replace(second=0, microsecond=0)
+        reported = call.reported_usage
+        key: Any = (call.model, minute, call.status, None if reported is None else tuple(reported.items()))
+        try:
+            counts[key] = counts.get(key, 0) + 1
+        except TypeError:  # details in a dict of their own
+            key = (*key[:3], repr(reported))
+            counts[key] = counts.get(key, 0) + 1
+        examples[key] = call
+    total = Decimal(0)
+    for key, count in counts.items():
+        call = examples[key]
+        price = cost_of_call(call.model, call.call_usage, call.origin.started_at)
+        if price is None:
+            return None
+        total += price * count
+    return total
 
 
 def _numbers(reported: Mapping[str, Any]) -> dict[str, int]:
