@@ -30,6 +30,8 @@ class TraceAssertionError(CrewaiTraceError, AssertionError):
     ``nearest`` and ``advice`` are those of the first.
     """
 
+    shows_tree = True  # so the report of the test need not
+
     def __init__(self, mismatches: Sequence[Mismatch], trace: str = "") -> None:
         super().__init__(tuple(mismatches), trace)
         self.mismatches: tuple[Mismatch, ...] = tuple(mismatches)

@@ -17,7 +17,7 @@ import pytest
 
 from pytest_crewai_trace.capture.bus import Recording
 from pytest_crewai_trace.capture.guard import Guard
-from pytest_crewai_trace.errors import HookError, TraceAssertionError, TraceIncompleteError
+from pytest_crewai_trace.errors import HookError, TraceIncompleteError
 from pytest_crewai_trace.settings import MARKER, SETTINGS, Settings, forbidden, is_traced
 
 if TYPE_CHECKING:
@@ -262,17 +262,13 @@ def _put_on_report(report: pytest.TestReport, record: Record, call: pytest.CallI
     try:
         trace = None if record.is_blank else record.trace()
         report.crewai_trace = count(trace, record.item.nodeid, str(record.attempt))  # type: ignore[attr-defined]
-        told = call.excinfo is not None and _shows_tree(call.excinfo.value)
+        told = call.excinfo is not None and getattr(call.excinfo.value, "shows_tree", False)
         section = failure_section(trace) if trace is not None and report.failed and not told else None
     except Exception as error:  # noqa: BLE001 - a report must be made, whatever happens to our part of it
         section = f"the trace could not be shown: {type(error).__name__}: {error}"
     if section:
         report.sections.append(("crewai trace", section))
         record.is_told = True
-
-
-def _shows_tree(error: BaseException) -> bool:
-    return isinstance(error, TraceAssertionError) or isinstance(error.__cause__, TraceAssertionError)
 
 
 def _tell_captured(record: Record) -> None:

@@ -66,6 +66,14 @@ def of_markers(item: pytest.Item) -> dict[str, Any]:
     return given
 
 
+def over(error: TraceAssertionError) -> Exception:
+    """A failure without a traceback: there is no line of the test that it could end in."""
+    said = error.actual.partition("\n")[0]
+    failed = pytest.fail.Exception(f"the test passed, but not its budget: {said}\n{error}", pytrace=False)
+    failed.shows_tree = True  # type: ignore[attr-defined]  # so the report of the test need not
+    return failed
+
+
 class Budgets:
     """The plugin object that checks budgets; registered when a test or ini has one."""
 
@@ -100,8 +108,8 @@ class Budgets:
 
             try:
                 expect(trace).to_stay_within(**limits.given)
-            except TraceAssertionError as error:  # there is no line of the test that a traceback could end in
-                raise pytest.fail.Exception(f"the test passed, but not its budget\n{error}", pytrace=False) from error
+            except TraceAssertionError as error:
+                raise over(error) from None
 
 
 def _that_apply(defaults: Limits, trace: Trace) -> dict[str, Any]:

@@ -207,10 +207,8 @@ class _Used:
                 return "no LLM call was traced, so nothing is known of tokens or cost"
             unreported = self.tokens()[2]
             if unreported:
-                return (
-                    f"{'the' if unreported == len(self.calls) == 1 else unreported} of {len(self.calls)} LLM calls"
-                    f" did not report {'its' if unreported == 1 else 'their'} tokens"
-                )
+                which = f"{unreported} of {len(self.calls)} LLM calls" if len(self.calls) > 1 else "the LLM call"
+                return f"{which} did not report {'its' if unreported == 1 else 'their'} tokens"
         if name == "cost" and self.cost() is None:
             return f"no price is known for {', '.join(sorted(self._unpriced()))}"
         if name == "seconds" and self._open():
