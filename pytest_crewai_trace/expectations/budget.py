@@ -66,7 +66,7 @@ def of_markers(item: pytest.Item) -> dict[str, Any]:
     return given
 
 
-def over(error: TraceAssertionError) -> Exception:
+def over(error: TraceAssertionError) -> BaseException:
     """A failure without a traceback: there is no line of the test that it could end in."""
     said = error.actual.partition("\n")[0]
     failed = pytest.fail.Exception(f"the test passed, but not its budget: {said}\n{error}", pytrace=False)

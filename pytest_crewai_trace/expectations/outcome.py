@@ -105,7 +105,9 @@ def check_have_no_errors(scope: Scope) -> Mismatch | None:
         f"{name_of(failed[0]) if len(failed) == 1 else f'{len(failed)} spans'} failed"
         + ("" if ended else ", and the run went on as if nothing had happened"),
         nearest=spans_shown(failed),
-        advice="Each span in which trouble began is marked." if len(failed) > 1 else "It is marked.",
+        advice="See what the model made of the error, after the span that is marked."
+        if len(failed) == 1
+        else "Each span in which trouble began is marked.",
         spans=numbers_of(failed),
     )
 

@@ -16,6 +16,7 @@ from tests.support.crews import agent, flaky_tool, one_agent_crew, search, task
 from tests.support.llm import Call, Calls, ScriptedLLM, calls, final, react
 
 TOPIC = {"topic": "AI"}
+TOOL = "tool 'fetch'"
 each_way = pytest.mark.parametrize("native", [True, False], ids=["native", "react"])
 
 
@@ -123,7 +124,7 @@ def test_bug_swallowed_tool_error(crewai_trace, native):
     message = told(lambda: expect(crewai_trace).to_have_no_errors())
     assert message.splitlines()[:3] == [
         "expected: no errors",
-        f"actual:   {'tool ' + repr('fetch') if native else '3 spans'} failed, and the run went on as if nothing had happened",
+        f"actual:   {TOOL if native else '3 spans'} failed, and the run went on as if nothing had happened",
         "nearest:  tool fetch(url='x.org') !! ValueError: broken",
     ]
     assert "did not succeed after that" in told(lambda: expect(crewai_trace).to_recover_from(ValueError))

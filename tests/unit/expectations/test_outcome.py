@@ -177,7 +177,7 @@ FAILURES = {
                 llm gpt-4o-mini -> fetch(url='x.org')
         >       tool fetch(url='x.org') !! RuntimeError: too slow
                 llm gpt-4o-mini -> 'All is well.'
-        next:     It is marked.
+        next:     See what the model made of the error, after the span that is marked.
         """,
     ),
     "no recovery": (
