@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from pytest_crewai_trace import Expectation
 from tests.docs.test_code_blocks import REPOSITORY, files_of
@@ -16,6 +18,7 @@ PAGE = REPOSITORY / "docs" / "assertions.md"
 FAILURE = re.compile(
     r"(?ms)^<!-- not run: fails as below -->\n```python\n(?P<code>.*?)^```\n(?:\n```text\n(?P<text>.*?)^```\n)?"
 )
+PROMPT = re.compile(r"(the prompt ends with|the last one:) .*")
 TIME = re.compile(r"\d+\.\d\d s\b")
 
 
@@ -48,6 +51,11 @@ class Reports:
             self.messages[int(number[1])] = re.sub(r"^(pytest_crewai_trace\.errors\.)?\w+Error: ", "", message)
 
 
+def anywhere(message: str) -> str:
+    """A message without times, and without crewAI's own words in prompts."""
+    return PROMPT.sub(r"\1 ...", TIME.sub("0.00 s", message))
+
+
 def run(pytester: pytest.Pytester) -> dict[int, str]:
     """The message of each failure of the page, as pytest shows it."""
     pytester.makepyfile(test_page=module(PAGE))
@@ -58,6 +66,9 @@ def run(pytester: pytest.Pytester) -> dict[int, str]:
     return reports.messages
 
 
+@pytest.mark.skipif(
+    Version(version("crewai")) < Version("1.15.21"), reason="an older crewAI tries again in another way"
+)
 def test_every_message_is_what_it_says(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(REPOSITORY))
     expected = [text.rstrip() for _, text in failures(PAGE.read_text("utf-8"))]
@@ -65,7 +76,7 @@ def test_every_message_is_what_it_says(pytester: pytest.Pytester, monkeypatch: p
     messages = run(pytester)
 
     assert len(messages) == len(expected)
-    assert [TIME.sub("0.00 s", messages[number]) for number in range(len(expected))] == expected
+    assert [anywhere(messages[number]) for number in range(len(expected))] == [anywhere(text) for text in expected]
 
 
 def test_every_assertion_is_on_the_page() -> None:
