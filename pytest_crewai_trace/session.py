@@ -247,7 +247,7 @@ class Session:
         report = yield
         record = item.stash.get(RECORD, None)
         if record is not None:
-            _put_on_report(report, record)
+            _put_on_report(report, record, call)
         return report
 
 
@@ -256,13 +256,14 @@ def _drop(stash: pytest.Stash, key: pytest.StashKey[T]) -> None:
         del stash[key]
 
 
-def _put_on_report(report: pytest.TestReport, record: Record) -> None:
+def _put_on_report(report: pytest.TestReport, record: Record, call: pytest.CallInfo[Any]) -> None:
     from pytest_crewai_trace.report.terminal import count, failure_section
 
     try:
         trace = None if record.is_blank else record.trace()
         report.crewai_trace = count(trace, record.item.nodeid, str(record.attempt))  # type: ignore[attr-defined]
-        section = failure_section(trace) if trace is not None and report.failed else None
+        told = call.excinfo is not None and getattr(call.excinfo.value, "shows_tree", False)
+        section = failure_section(trace) if trace is not None and report.failed and not told else None
     except Exception as error:  # noqa: BLE001 - a report must be made, whatever happens to our part of it
         section = f"the trace could not be shown: {type(error).__name__}: {error}"
     if section:
