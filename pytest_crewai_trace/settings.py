@@ -58,6 +58,18 @@ def add_options(parser: pytest.Parser) -> None:
         "bool",
         default=None,
     )
+    parser.addini(
+        "crewai_trace_redact",
+        "regular expressions, one a line, of secrets to take out of all that is stored, shown or sent: all that one"
+        " matches, or only its group (?P<secret>...)",
+        "linelist",
+    )
+    parser.addini(
+        "crewai_trace_normalize",
+        "regular expressions, one a line, of what differs from run to run; in snapshots a numbered placeholder stands"
+        " for all that one matches, or for its group, such as (?P<order>...)",
+        "linelist",
+    )
 
 
 def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> Settings:
