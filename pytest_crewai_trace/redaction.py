@@ -14,16 +14,9 @@ INI = "crewai_trace_redact"
 
 
 def redactor_of(config: pytest.Config, ihook: Any) -> Redactor:
-    """The redactor for what is about to be written; ``ihook`` are the hooks of an item, or of the session.
-
-    Raises:
-        pytest.UsageError: a pattern of ini that is no regular expression.
-    """
+    """The redactor for what is about to be written; ``ihook`` are the hooks of an item, or of the session."""
     hook = _chain(ihook.pytest_crewai_trace_redact) if ihook.pytest_crewai_trace_redact.get_hookimpls() else None
-    try:
-        return Redactor(config.getini(INI), known_secrets(os.environ), hook)
-    except ValueError as error:
-        raise pytest.UsageError(f"ini {INI}: {error}") from None
+    return Redactor(config.getini(INI), known_secrets(os.environ), hook)
 
 
 def _chain(caller: Any) -> Hook:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 FIXTURES = frozenset({"crewai_trace"})
 MARKER = "crewai_trace"
 MARKER_ARGUMENTS = ("enabled",)
+PATTERNS = ("crewai_trace_redact", "crewai_trace_normalize")
 ENVIRONMENT = "CREWAI_TRACING_ENABLED"  # crewAI's own name for "trace everything"
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
@@ -76,9 +78,11 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
     """The settings of a session.
 
     Raises:
-        pytest.UsageError: an ini value that is neither true nor false.
+        pytest.UsageError: an ini value that is neither true nor false, or no regular expression.
     """
     guard = _ini_bool(config, "crewai_trace_guard")
+    for name in PATTERNS:
+        _check_patterns(name, config.getini(name))
     options: Iterable[tuple[bool | None, str]] = (
         (config.getoption("crewai_trace"), "command line"),
         (_environment_bool(config, environ), ENVIRONMENT),
@@ -94,6 +98,17 @@ def _ini_bool(config: pytest.Config, name: str) -> bool | None:
         return cast("bool | None", config.getini(name))
     except (TypeError, ValueError, pytest.UsageError) as error:  # the oldest pytest lets the first two through
         raise pytest.UsageError(f"ini {name}: {error}; valid: {', '.join((*_TRUE, *_FALSE))}") from None
+
+
+def _check_patterns(name: str, patterns: Iterable[str]) -> None:
+    for pattern in patterns:
+        try:
+            if re.search(pattern, "") is None:
+                continue
+            why = "it matches the empty text"
+        except re.error as error:
+            why = str(error)
+        raise pytest.UsageError(f"ini {name}: {pattern!r} cannot be used: {why}")
 
 
 def _environment_bool(config: pytest.Config, environ: Mapping[str, str]) -> bool | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,8 +12,8 @@ from syrupy.assertion import SnapshotAssertion
 
 from pytest_crewai_trace.redaction import hook_error, redactor_of
 from pytest_crewai_trace.snapshot.extension import Compared, TraceSnapshotExtension
+from pytest_crewai_trace.snapshot.facts import Custom
 from pytest_crewai_trace.snapshot.messages import explain
-from pytest_crewai_trace.snapshot.normalise import user_pattern
 from pytest_crewai_trace.snapshot.options import Options
 
 _OURS = ("level", "variants", "fold", "ignore", "replace")
@@ -28,7 +29,7 @@ class TraceSnapshotAssertion(SnapshotAssertion):
 
     _defaults: Mapping[str, Any] = MappingProxyType({})
     _asked: Mapping[str, Any] = MappingProxyType({})
-    _is_explicit = False
+    _syrupys: Mapping[str, Any] = MappingProxyType({})
     _is_discovered = False
     compares_trace = False
 
@@ -45,8 +46,7 @@ class TraceSnapshotAssertion(SnapshotAssertion):
         ours = {name: options.pop(name) for name in _OURS if name in options}
         _check(options, _SYRUPYS)
         Options.of(**{**self._defaults, **ours})
-        self._asked = ours
-        self._is_explicit = options.get("extension_class") is not None
+        self._asked, self._syrupys = ours, options
         super().__call__(**{name: value for name, value in options.items() if value is not None})
         return self
 
@@ -61,7 +61,7 @@ class TraceSnapshotAssertion(SnapshotAssertion):
 
     def __eq__(self, other: object) -> bool:
         asked, self._asked = self._asked, {}
-        is_explicit, self._is_explicit = self._is_explicit, False
+        syrupys, self._syrupys = self._syrupys, {}
         self.compares_trace = False
         if not _is_trace(other):
             if isinstance(self.extension, TraceSnapshotExtension):
@@ -69,19 +69,21 @@ class TraceSnapshotAssertion(SnapshotAssertion):
             if asked:
                 raise TypeError(f"{', '.join(asked)}: for traces and spans only, not for {type(other).__name__}")
             return super().__eq__(other)
-        if not is_explicit and type(self.extension).__module__.split(".")[0] == "syrupy":
+        if not syrupys.get("extension_class") and type(self.extension).__module__.split(".")[0] == "syrupy":
             if not self._is_discovered:
                 self._is_discovered = True
                 self.use_extension(TraceSnapshotExtension)  # so that syrupy looks for unused files of ours
             super().__call__(extension_class=TraceSnapshotExtension)
         if isinstance(self.extension, TraceSnapshotExtension):
             self.compares_trace = True
-            return super().__eq__(self._compared(other, Options.of(**{**self._defaults, **asked})))
+            return super().__eq__(self._compared(other, Options.of(**{**self._defaults, **asked}), syrupys))
         return super().__eq__(other)
 
     __hash__ = None  # type: ignore[assignment]  # as syrupy's
 
-    def _compared(self, trace: Any, options: Options) -> Compared:
+    def _compared(self, trace: Any, options: Options, syrupys: Mapping[str, Any]) -> Compared:
+        if syrupys.get("include") or self.include:
+            raise TypeError("include=: not for traces; ignore= leaves out what is not to be compared")
         item = self.test_location.item
         origin = getattr(trace, "origin", None)
         caller = item.ihook.pytest_crewai_trace_normalize
@@ -89,8 +91,12 @@ class TraceSnapshotAssertion(SnapshotAssertion):
             trace,
             options,
             redactor_of(item.config, item.ihook),
-            tuple(user_pattern(pattern) for pattern in item.config.getini("crewai_trace_normalize")),
-            _normalise(caller) if caller.get_hookimpls() else None,
+            Custom(
+                tuple(re.compile(pattern) for pattern in item.config.getini("crewai_trace_normalize")),
+                _normalise(caller) if caller.get_hookimpls() else None,
+                matcher=syrupys.get("matcher") or self.matcher,
+                exclude=syrupys.get("exclude") or self.exclude,
+            ),
             getattr(origin, "crewai_version", None),
         )
 

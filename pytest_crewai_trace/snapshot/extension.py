@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from syrupy.extensions.base import AbstractSyrupyExtension
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from pytest_crewai_trace.errors import HookError
+from pytest_crewai_trace.snapshot.facts import Custom
 from pytest_crewai_trace.snapshot.options import Options
 from pytest_crewai_trace.snapshot.text import Snapshot, SnapshotFileError, entries
 from pytest_crewai_trace.trace.redact import Redactor
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from syrupy.data import SnapshotCollection
     from syrupy.location import PyTestLocation
 
-    from pytest_crewai_trace.snapshot.normalise import Hook as NormaliseHook
     from pytest_crewai_trace.trace.span import Span
     from pytest_crewai_trace.trace.trace import Trace
 
@@ -38,9 +37,8 @@ class Compared:
 
     trace: Trace | Span
     options: Options = field(default_factory=Options)
-    redactor: Redactor | None = None
-    patterns: tuple[re.Pattern[str], ...] = ()
-    normalise: NormaliseHook | None = None
+    redactor: Redactor = field(default_factory=Redactor)
+    custom: Custom = field(default_factory=Custom)
     crewai: str | None = None
 
     def snapshot(self) -> Snapshot:
@@ -51,10 +49,11 @@ class Compared:
         """
         from pytest_crewai_trace.snapshot.render import tree_text
 
-        redactor = self.redactor or Redactor()
-        text = tree_text(self.trace, self.options, redactor, patterns=self.patterns, hook=self.normalise)
-        if redactor.failures:
-            first = redactor.failures[0]
+        text = tree_text(self.trace, self.options, self.redactor, self.custom)
+        if len(text) * self.options.variants > MOST_BYTES:
+            raise SnapshotFileError(f"it would have {len(text):,} characters; ignore= and fold= make it smaller")
+        if self.redactor.failures:
+            first = self.redactor.failures[0]
             raise first if isinstance(first, HookError) else HookError(f"a redactor raised: {first!r}")
         return Snapshot(self.options.level, (text,), self.crewai if self.options.level == "full" else None)
 

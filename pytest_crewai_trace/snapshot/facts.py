@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.snapshot.options import LEVELS, Options
@@ -50,7 +51,6 @@ _PLAIN_KEY = re.compile(r"[\w-]{1,60}", re.ASCII)
 
 # The path of a fact below its span ("arguments.query") and its value: a text, or JSON that has no parts.
 Fact = tuple[str, Any]
-Hook = Callable[[Any, str], Any]
 
 
 def shown_name(span: AnySpan) -> str:
@@ -132,14 +132,28 @@ def _messages(messages: list[Message], earlier: list[Message]) -> Iterator[tuple
         yield "messages", {f"{number}_{role}": message.get("content"), **({f"{number}_more": rest} if rest else {})}
 
 
+@dataclass(frozen=True)
+class Custom:
+    """What users add: the patterns of ini, the hook, and syrupy's own ``matcher`` and ``exclude``."""
+
+    patterns: tuple[re.Pattern[str], ...] = ()
+    normalise: Callable[[Any, str], Any] | None = None
+    matcher: Callable[..., Any] | None = None
+    exclude: Callable[..., bool] | None = None
+
+    @property
+    def asks_for_paths(self) -> bool:
+        return not (self.normalise is None and self.matcher is None and self.exclude is None)
+
+
 class Reader:
     """Reads the facts of spans, redacted first, then as the options and hooks of the user have it."""
 
-    def __init__(self, options: Options, redactor: Redactor, hook: Hook | None = None) -> None:
+    def __init__(self, options: Options, redactor: Redactor, custom: Custom) -> None:
         self.level = LEVELS.index(options.level)
         self.options = options
         self.redactor = redactor
-        self.hook = hook
+        self.custom = custom
         self.names: dict[str, str] = {}
         self.keys: dict[str, str] = {}
 
@@ -181,7 +195,21 @@ class Reader:
                     inside = max(named, strength_of(item[0])) if is_pair else named
                     stack.extend((f"{path}.{place}", inner, inside) for place, inner in reversed([*enumerate(item)]))
                 else:
-                    made.append((path, self._leaf(path, item, named, above)))
+                    made.append((path, self.redactor.value(item, f"{span.kind}.{path}", named)))
+        return self._customised(made, above) if self.custom.asks_for_paths else made
+
+    def _customised(self, facts: list[Fact], above: list[tuple[str, str]]) -> list[Fact]:
+        spans = [f"{kind} {name}" for kind, name in above]
+        made: list[Fact] = []
+        for path, value in facts:
+            parts = path.split(".")
+            places = (*((part, dict) for part in (*spans, *parts[:-1])), (parts[-1], type(value)))
+            if self.custom.exclude is not None and self.custom.exclude(prop=parts[-1], path=places):
+                continue
+            new = value if self.custom.normalise is None else self.custom.normalise(value, " > ".join([*spans, path]))
+            if self.custom.matcher is not None:
+                new = self.custom.matcher(data=new, path=places)
+            made.append((path, new))
         return made
 
     def _key(self, key: str) -> str:
@@ -190,13 +218,6 @@ class Reader:
             clean = self.redactor.text(key)
             shown = self.keys[key] = clean if _PLAIN_KEY.fullmatch(clean) else inline(clean)
         return shown
-
-    def _leaf(self, path: str, item: Any, named: Strength, above: list[tuple[str, str]]) -> Any:
-        clean = self.redactor.value(item, f"{above[-1][0]}.{path}", named) if above else item
-        if self.hook is not None:
-            where = " > ".join([*(f"{kind} {name}" for kind, name in above), path])
-            return self.hook(clean, where)
-        return clean
 
 
 def _key_of(pair: tuple[Any, Any]) -> str:

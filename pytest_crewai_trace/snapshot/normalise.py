@@ -81,18 +81,3 @@ def _replaced(match: re.Match[str], number: str) -> str:
     start, end = match.span(match.lastgroup) if match.lastgroup else match.span()
     begin = match.start()
     return f"{match[0][: start - begin]}<{match.lastgroup or 'value'} {number}>{match[0][end - begin :]}"
-
-
-def user_pattern(text: str) -> re.Pattern[str]:
-    """A pattern of ini ``crewai_trace_normalize``.
-
-    Raises:
-        ValueError: it is no regular expression, or it matches the empty text.
-    """
-    try:
-        pattern = re.compile(text)
-    except re.error as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}") from None
-    if pattern.search("") is not None:
-        raise ValueError(f"{text!r} matches the empty text")
-    return pattern

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pytest_crewai_trace.errors import TraceIncompleteError
-from pytest_crewai_trace.snapshot.facts import Fact, Hook, Reader
+from pytest_crewai_trace.snapshot.facts import Custom, Fact, Reader
 from pytest_crewai_trace.snapshot.normalise import Normaliser
 from pytest_crewai_trace.snapshot.text import in_name, indented, lines_of
 from pytest_crewai_trace.trace.order import arranged
@@ -21,14 +19,10 @@ if TYPE_CHECKING:
     from pytest_crewai_trace.trace.tree import Tree
 
 
-def tree_text(
-    compared: Trace | Span,
-    options: Options,
-    redactor: Redactor,
-    *,
-    patterns: Iterable[re.Pattern[str]] = (),
-    hook: Hook | None = None,
-) -> str:
+_NOTHING = Custom()
+
+
+def tree_text(compared: Trace | Span, options: Options, redactor: Redactor, custom: Custom = _NOTHING) -> str:
     """The tree that a snapshot holds.
 
     Raises:
@@ -39,7 +33,7 @@ def tree_text(
         _ = compared.roots  # raises for a trace of which nothing may be concluded
     else:
         root = compared.id
-    text = _Text(compared.tree, root, options, redactor, patterns, hook).write()
+    text = _Text(compared.tree, root, options, redactor, custom).write()
     if not text:
         raise TraceIncompleteError("ignore= leaves out every span of the trace: nothing is left to compare")
     return text
@@ -52,15 +46,14 @@ class _Text:
         root: int | None,
         options: Options,
         redactor: Redactor,
-        patterns: Iterable[re.Pattern[str]],
-        hook: Hook | None,
+        custom: Custom,
     ) -> None:
         self.tree = tree
         self.root = root
         self.fold = options.fold
-        self.reader = Reader(options, redactor, hook)
-        self.normaliser = Normaliser(patterns)
-        self.needs_path = bool(options.ignore or options.replace or hook)
+        self.reader = Reader(options, redactor, custom)
+        self.normaliser = Normaliser(custom.patterns)
+        self.needs_path = bool(options.ignore or options.replace) or custom.asks_for_paths
         # (name, facts) of each span; None of one that is left out.
         self.shown: dict[int, tuple[str, list[Fact]] | None] = {}
         self._read()
