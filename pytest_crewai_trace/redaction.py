@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.errors import HookError
 from pytest_crewai_trace.trace.redact import Hook, Redactor, known_secrets
+
+if TYPE_CHECKING:
+    import pytest
 
 INI = "crewai_trace_redact"
 

@@ -84,7 +84,7 @@ def attributes(span: AnySpan, level: int, earlier: list[Message] | None) -> Iter
     if level >= 2:
         for name in _CONTENT.get(span.kind, ()):
             value = getattr(span, name)
-            if value is not None and not (name == "params" and not value):
+            if value is not None and not _is_said_already(span, name, value):
                 yield name, value
         if span.kind == "llm" and span.requested_tool_calls:
             yield "asks", [{call.name: call.arguments} for call in span.requested_tool_calls]
@@ -107,9 +107,7 @@ def _called(span: AnySpan) -> Iterator[tuple[str, Any]]:
                 yield "result", span.result
             if span.cached:
                 yield "cached", True
-        case "method" if isinstance(span.result, bool) or (
-            isinstance(span.result, str) and _ROUTE.fullmatch(span.result)
-        ):
+        case "method" if _is_route(span.result):
             yield "route", span.result
         case "guardrail" | "planning" if span.success is not None:
             yield "passed", span.success
@@ -117,6 +115,21 @@ def _called(span: AnySpan) -> Iterator[tuple[str, Any]]:
             yield "ready", span.ready
         case "human_feedback" if span.outcome is not None:
             yield "outcome", span.outcome
+
+
+def _is_route(result: Any) -> bool:
+    return isinstance(result, bool) or (isinstance(result, str) and _ROUTE.fullmatch(result) is not None)
+
+
+def _is_said_already(span: AnySpan, name: str, value: Any) -> bool:
+    """Whether another fact has it: the route of a method, the output of the task that an agent worked on."""
+    match span.kind:
+        case "method":
+            return not value if name == "params" else name == "result" and _is_route(value)
+        case "agent":
+            return name == "output" and not span.lone
+        case _:
+            return False
 
 
 def _messages(messages: list[Message], earlier: list[Message]) -> Iterator[tuple[str, Any]]:
