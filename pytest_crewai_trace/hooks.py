@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pytest
@@ -15,4 +15,22 @@ def pytest_crewai_trace_captured(item: pytest.Item, trace: Trace) -> None:
 
     Also for a test in which nothing of crewAI ran (``trace.empty``). An exception is reported as an error of the test,
     with the name of the plugin that raised it.
+    """
+
+
+def pytest_crewai_trace_redact(text: str, where: str) -> str | None:
+    """Take secrets out of a text that is about to be stored, shown or sent; give it back, or ``None`` to leave it.
+
+    What we find ourselves is gone from it already. ``where`` says where it stands, such as ``tool.arguments.query``.
+    Every implementation is called, on what the one before left. One that raises, or gives something else, loses the
+    text: it is dropped, and the error reported as that plugin's.
+    """
+
+
+def pytest_crewai_trace_normalize(value: Any, path: str) -> Any:
+    """Make equal, for a snapshot, what differs from run to run; give another value back, or ``None`` to leave it.
+
+    ``value`` is a text, number, truth value or ``None``, redacted; ``path`` is as for ``ignore=``, from the outermost
+    span on: ``crew crew > task research > tool search > arguments.query``. Every implementation is called, on what
+    the one before left. An exception fails the comparison, with the name of the plugin that raised it.
     """

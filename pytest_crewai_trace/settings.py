@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -16,6 +17,7 @@ FIXTURES = frozenset({"crewai_trace"})
 MARKER = "crewai_trace"
 BUDGET = "crewai_budget"  # the marker, which traces its test too, and the ini option
 MARKER_ARGUMENTS = ("enabled",)
+PATTERNS = ("crewai_trace_redact", "crewai_trace_normalize")
 ENVIRONMENT = "CREWAI_TRACING_ENABLED"  # crewAI's own name for "trace everything"
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
@@ -66,15 +68,29 @@ def add_options(parser: pytest.Parser) -> None:
         "linelist",
         default=[],
     )
+    parser.addini(
+        "crewai_trace_redact",
+        "regular expressions, one a line, of secrets to take out of all that is stored, shown or sent: all that one"
+        " matches, or only its group (?P<secret>...)",
+        "linelist",
+    )
+    parser.addini(
+        "crewai_trace_normalize",
+        "regular expressions, one a line, of what differs from run to run; in snapshots a numbered placeholder stands"
+        " for all that one matches, or for its group, such as (?P<order>...)",
+        "linelist",
+    )
 
 
 def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of a session.
 
     Raises:
-        pytest.UsageError: an ini value that is neither true nor false.
+        pytest.UsageError: an ini value that is neither true nor false, or no regular expression.
     """
     guard = _ini_bool(config, "crewai_trace_guard")
+    for name in PATTERNS:
+        _check_patterns(name, config.getini(name))
     options: Iterable[tuple[bool | None, str]] = (
         (config.getoption("crewai_trace"), "command line"),
         (_environment_bool(config, environ), ENVIRONMENT),
@@ -90,6 +106,17 @@ def _ini_bool(config: pytest.Config, name: str) -> bool | None:
         return cast("bool | None", config.getini(name))
     except (TypeError, ValueError, pytest.UsageError) as error:  # the oldest pytest lets the first two through
         raise pytest.UsageError(f"ini {name}: {error}; valid: {', '.join((*_TRUE, *_FALSE))}") from None
+
+
+def _check_patterns(name: str, patterns: Iterable[str]) -> None:
+    for pattern in patterns:
+        try:
+            if re.search(pattern, "") is None:
+                continue
+            why = "it matches the empty text"
+        except re.error as error:
+            why = str(error)
+        raise pytest.UsageError(f"ini {name}: {pattern!r} cannot be used: {why}")
 
 
 def _environment_bool(config: pytest.Config, environ: Mapping[str, str]) -> bool | None:
