@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FIXTURES = frozenset({"crewai_trace"})
+SCRIPT, FAULTS = "crewai_llm", "crewai_faults"
+NETWORK = "crewai_network"
 MARKER = "crewai_trace"
 BUDGET = "crewai_budget"  # the marker, which traces its test too, and the ini option
 MARKER_ARGUMENTS = ("enabled",)
@@ -24,11 +28,14 @@ _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 @dataclass(frozen=True)
 class Settings:
-    """``enabled``: trace every test. ``source``: who said so. ``guard``: keep crewAI's own traffic out of the tests."""
+    """``enabled``: trace every test. ``source``: who said so. ``guard``: keep crewAI's own traffic out of the tests.
+    ``block_network``: keep tests with a script, or with a cassette that is replayed, off the network.
+    """
 
     enabled: bool = False
     source: str = "default"
     guard: bool = True
+    block_network: bool = True
 
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
@@ -80,6 +87,12 @@ def add_options(parser: pytest.Parser) -> None:
         " for all that one matches, or for its group, such as (?P<order>...)",
         "linelist",
     )
+    parser.addini(
+        "crewai_block_network",
+        "a test whose models are scripted or replayed can reach this machine only: true or false (default: true)",
+        "bool",
+        default=None,
+    )
 
 
 def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -91,6 +104,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
     guard = _ini_bool(config, "crewai_trace_guard")
     for name in PATTERNS:
         _check_patterns(name, config.getini(name))
+    block_network = _ini_bool(config, "crewai_block_network")
     options: Iterable[tuple[bool | None, str]] = (
         (config.getoption("crewai_trace"), "command line"),
         (_environment_bool(config, environ), ENVIRONMENT),
@@ -98,7 +112,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
         (False, "default"),
     )
     enabled, source = next((enabled, source) for enabled, source in options if enabled is not None)
-    return Settings(enabled=enabled, source=source, guard=guard is not False)
+    return Settings(enabled=enabled, source=source, guard=guard is not False, block_network=block_network is not False)
 
 
 def _ini_bool(config: pytest.Config, name: str) -> bool | None:
@@ -141,7 +155,53 @@ def is_traced(item: pytest.Item, settings: Settings) -> bool:
     enabled = _marker_enabled(item)
     if asks and enabled is False:
         raise forbidden(item)
-    return (asks or settings.enabled) if enabled is None else enabled
+    return (asks or replays(item) or settings.enabled) if enabled is None else enabled
+
+
+def replays(item: pytest.Item) -> bool:
+    """Whether a test asks for a script or for faults."""
+    return not {SCRIPT, FAULTS}.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def is_scripted(collector: pytest.Collector) -> bool:
+    """Whether a test module, or a conftest.py above it, speaks of a script."""
+    if not isinstance(collector, pytest.Module):
+        return False
+    folders = (folder for folder in collector.path.parents if folder.is_relative_to(collector.config.rootpath))
+    return any(map(_speaks_of_script, (collector.path, *(folder / "conftest.py" for folder in folders))))
+
+
+@cache
+def _speaks_of_script(path: Path) -> bool:
+    try:
+        return SCRIPT.encode() in path.read_bytes()
+    except OSError:
+        return False
+
+
+def network_allowed(item: pytest.Item, settings: Settings) -> tuple[str, ...] | None:
+    """The hosts that a test without network may still reach; None if it has the network.
+
+    Raises:
+        pytest.UsageError: a mistake in its marker.
+    """
+    marker = item.get_closest_marker(NETWORK)
+    if marker is None:
+        return () if settings.block_network else None
+    where = f"{item.nodeid}: marker {NETWORK}"
+    valid = "valid: block=True|False, allow=['host', ...]"
+    if marker.args:
+        raise pytest.UsageError(f"{where} takes keyword arguments only, not {marker.args[0]!r}; {valid}")
+    for name in marker.kwargs:
+        if name not in ("block", "allow"):
+            raise pytest.UsageError(f"{where} has no argument {name!r}; {valid}")
+    block: object = marker.kwargs.get("block", True)
+    allow: object = marker.kwargs.get("allow", ())
+    if not isinstance(block, bool):
+        raise pytest.UsageError(f"{where}: block={block!r}; {valid}")
+    if not isinstance(allow, list | tuple) or not all(isinstance(host, str) for host in allow):
+        raise pytest.UsageError(f"{where}: allow={allow!r}; {valid}")
+    return tuple(allow) if block else None
 
 
 def forbidden(item: pytest.Item) -> pytest.UsageError:
