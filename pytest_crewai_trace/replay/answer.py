@@ -15,7 +15,7 @@ from crewai.events.types.llm_events import LLMCallType
 from crewai.llms.base_llm import BaseLLM, llm_call_context
 from pydantic import BaseModel, ValidationError
 
-from pytest_crewai_trace.replay.reply import Reply, Request, content_of
+from pytest_crewai_trace.replay.reply import Reply, Request, content_of, unraised
 from pytest_crewai_trace.replay.tool_arguments import misfit
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def perform(llm: BaseLLM, call: Call, choose: Choose, complain: Complain) -> Any
                 reply = _called(reply, request, complain)
             _tell_fault(llm, reply)
             if reply.error is not None:
-                raise reply.error
+                raise unraised(reply.error)
             _check(reply, request, call, complain)
             return _Answer(llm, call, messages, reply, complain).give()
         except _Told:

@@ -109,8 +109,8 @@ class LLMFaults(Target):
         return self._add("rate limit", times, make=lambda: _rate_limit_error(retry_after))
 
     def timeout(self, *, times: int | None = 1) -> Self:
-        """Give no answer in time."""
-        return self._add("timeout", times, error=TimeoutError("Request timed out."))
+        """Give no answer in time: the ``ConnectionError`` that crewAI makes of a timeout of OpenAI's SDK."""
+        return self._add("timeout", times, make=_timeout_error)
 
     def context_too_long(self, *, times: int | None = 1) -> Self:
         """Refuse the conversation as too long for the model."""
@@ -255,6 +255,16 @@ def _rate_limit_error(retry_after: float | None) -> BaseException:
         body=None,
     )
     error.headers = headers  # type: ignore[attr-defined]
+    return error
+
+
+def _timeout_error() -> BaseException:
+    import httpx
+    import openai
+
+    cause = openai.APITimeoutError(httpx.Request("POST", "https://model.invalid/v1/chat/completions"))
+    error = ConnectionError(f"Failed to connect to OpenAI API: {cause}")
+    error.__cause__ = cause
     return error
 
 

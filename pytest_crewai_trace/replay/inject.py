@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.replay.injected import tell
 from pytest_crewai_trace.replay.patches import subclasses
+from pytest_crewai_trace.replay.reply import unraised
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.replay.fault import Fault, Faults
@@ -85,7 +86,7 @@ def _faulty(original: Any, fault_of: Callable[[Any], Fault | None]) -> Any:
 
 def _outcome(fault: Fault) -> Any:
     if "error" in fault.made:
-        raise fault.made["error"]
+        raise unraised(fault.made["error"])
     return fault.made["value"]
 
 

@@ -43,7 +43,8 @@ def subclasses(cls: type) -> set[type]:
     found: set[type] = set()
     todo: list[type] = [cls]
     while todo:
-        new: list[type] = [sub for sub in todo.pop().__subclasses__() if sub not in found]
+        below: list[type] = todo.pop().__subclasses__()
+        new = [sub for sub in below if sub not in found]
         found.update(new)
         todo.extend(new)
     return found

@@ -101,6 +101,14 @@ class Reply:
         return repr(shorten(self.content) if isinstance(self.content, str) else self.content)
 
 
+def unraised(error: BaseException | type[BaseException]) -> BaseException:
+    """An exception to raise, without what it may have been through when it was raised before."""
+    if isinstance(error, type):
+        return error()
+    error.__context__ = None
+    return error.with_traceback(None)
+
+
 USAGE_FIELDS = ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
 
 
