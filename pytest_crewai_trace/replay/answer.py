@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from crewai.events.types.llm_events import LLMCallType
@@ -165,7 +165,7 @@ def _called(reply: Reply, request: Request, complain: Complain) -> Reply:
 
     content = reply.content(request)
     try:
-        return Reply(**{**reply.__dict__, "content": answerable(content)})
+        return replace(reply, content=answerable(content))
     except TypeError:
         raise complain(f"the function that replies to {request.who} returned {content!r}, which is no answer") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,8 @@ class Script(Replies):
         self.requests: list[Request] = []
         # Whether models call functions natively; if not, tool calls are ReAct text. None: as the real model would.
         self.function_calling: bool | None = None
+        # What each reply costs that does not say it itself, in the fields of ``usage=``; None: an estimate.
+        self.usage: Mapping[str, int] | None = None
         self.memory = Replies("memory")
         self.problems: list[str] = []
         self._agents: dict[str, Replies] = {}
@@ -196,8 +199,12 @@ class Script(Replies):
         Raises:
             ScriptError: there is none.
         """
+        reply = self._choose(ask, ready_made)
+        return reply if reply.usage is not None else replace(reply, usage=checked_usage(self.usage))
+
+    def _choose(self, ask: Request, ready_made: Any) -> Reply:
         with self._lock:
-            request = Request(**{**ask.__dict__, "number": len(self.requests) + 1})
+            request = replace(ask, number=len(self.requests) + 1)
             self.requests.append(request)
             candidates = self._candidates(request)
             for replies in candidates:
@@ -278,7 +285,7 @@ class Script(Replies):
         return "asked: " + (", ".join(f"{who} x{count}" for who, count in counts.items()) or "nobody")
 
 
-_OWN = ("requests", "function_calling", "memory", "problems", "title", "left", "given")
+_OWN = ("requests", "function_calling", "usage", "memory", "problems", "title", "left", "given")
 
 
 def answerable(content: Content) -> Content:

@@ -88,8 +88,7 @@ def test_it(crewai_llm):
         [
             "crewai_llm has replies that nobody asked for:",
             "  agent 'Researcher': 1 of 2, next 'more'",
-            "  agent 'Reseacher': 1 of 1, next search(query='AI') (no agent of that name asked; *'Researcher'?"
-            + " agents that did: Researcher, Writer)",
+            "  agent 'Reseacher': 1 of 1, next search(query='AI') (no agent of that name asked; *'Researcher'? agents*",
             "  task 'wrte': 1 of 1, next 'x' (no task of that name asked; did you mean 'write'? *",
             "  asked: agent 'Researcher' (task 'research') x1, agent 'Writer' (task 'write') x1",
         ]
@@ -175,12 +174,9 @@ def test_it(crewai_llm):
 """,
         failed=1,
     )
-    result.stdout.fnmatch_lines(
-        [
-            "*ScriptError: the reply {'title': 'AI'} does not fit Article, which is asked for: words: Field required; "
-            + "give .reply(Article(title=..., words=...))"
-        ]
-    )
+    line = next(line for line in result.outlines if "ScriptError" in line)
+    assert "the reply {'title': 'AI'} does not fit Article, which is asked for: words: Field required; give" in line
+    assert ".reply(Article(title=..., words=...))" in line
 
 
 @pytest.mark.parametrize(
