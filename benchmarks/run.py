@@ -1,4 +1,4 @@
-"""``python benchmarks/run.py [--full] [--only events growth memory startup]``: tables, printed and in results.md."""
+"""``python benchmarks/run.py [--full] [--only PART ...]``: tables, printed and in results.md."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if Path(sys.path[0]).resolve() == Path(__file__).parent.resolve():
 from benchmarks import growth, startup  # noqa: E402
 from benchmarks.measure import Table  # noqa: E402
 
-PARTS = ("events", "growth", "memory", "startup")
+PARTS = ("events", "growth", "memory", "replies", "startup")
 _COMPILED = (
     "pytest_crewai_trace",
     "benchmarks",
@@ -70,11 +70,11 @@ def measured(parts: list[str], *, times: int) -> Iterator[Table]:
         yield startup.tests(rounds=5 * times)
     if "growth" in parts:
         yield growth.table(rounds=2 * times)
-    if "events" not in parts and "memory" not in parts:
+    if {"events", "memory", "replies"}.isdisjoint(parts):
         return
     with tempfile.TemporaryDirectory() as folder:
         quiet(folder)
-        from benchmarks import event_cost, kept
+        from benchmarks import event_cost, kept, replies
 
         gc.collect()
         gc.freeze()  # else each collection goes over all of crewAI
@@ -82,6 +82,8 @@ def measured(parts: list[str], *, times: int) -> Iterator[Table]:
             yield from event_cost.tables(rounds=40 * times)
         if "memory" in parts:
             yield kept.table()
+        if "replies" in parts:
+            yield replies.table(rounds=10 * times)
 
 
 def quiet(folder: str) -> None:

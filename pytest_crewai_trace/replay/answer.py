@@ -15,7 +15,9 @@ from crewai.events.types.llm_events import LLMCallType
 from crewai.llms.base_llm import BaseLLM, llm_call_context
 from pydantic import BaseModel, ValidationError
 
+from pytest_crewai_trace.replay.housekeeping import purpose_of
 from pytest_crewai_trace.replay.reply import Reply, Request, content_of, unraised
+from pytest_crewai_trace.replay.script import answerable
 from pytest_crewai_trace.replay.tool_arguments import misfit
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 _COMPLETED_TAKES = frozenset(inspect.signature(BaseLLM._emit_call_completed_event).parameters)
 _CHARACTERS_PER_TOKEN = 4  # crewAI's own estimate
-_MEMORY_MODELS = "crewai.memory."
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def request_of(llm: BaseLLM, call: Call, number: int = 0) -> Request:
         tools=tools
         or tuple(tool.name for tool in getattr(getattr(agent, "agent_executor", None), "tools", None) or ()),
         response_model=call.response_model,
-        purpose=_purpose(call),
+        purpose=purpose_of(call),
         source=call,
     )
 
@@ -75,55 +76,6 @@ def _messages(messages: Any) -> list[dict[str, Any]]:
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}]
     return [dict(message) for message in messages]
-
-
-def _purpose(call: Call) -> str | None:
-    """Memory asks without an agent: its requests are known by the answer that they want, or by their prompt."""
-    if call.from_agent is not None or call.from_task is not None:
-        return None
-    return "memory" if _memory_model(call) is not None else None
-
-
-def _memory_model(call: Call) -> type[BaseModel] | None:
-    wanted = call.response_model
-    if wanted is not None:
-        return wanted if wanted.__module__.startswith(_MEMORY_MODELS) else None
-    if isinstance(call.messages, str) or not call.messages:
-        return None
-    return _memory_prompts().get(content_of(call.messages[0]))
-
-
-def _memory_prompts() -> dict[str, type[BaseModel]]:
-    """crewAI's prompts for a model that does not call functions, which is not told the form of its answer."""
-    from crewai.memory import analyze
-    from crewai.utilities.i18n import get_i18n
-
-    return {
-        get_i18n().memory(prompt): getattr(analyze, model)
-        for prompt, model in (
-            ("extract_memories_system", "ExtractedMemories"),
-            ("query_system", "QueryAnalysis"),
-            ("save_system", "MemoryAnalysis"),
-            ("consolidation_system", "ConsolidationPlan"),
-        )
-    }
-
-
-def memory_answer(call: Call) -> dict[str, Any] | None:
-    """What a modest model says to memory: keep all as it is, in the root."""
-    model = _memory_model(call)
-    if model is None:
-        return None
-    ready = {"memories": [_to_remember(call)], "suggested_scope": "/"}
-    return {name: value for name, value in ready.items() if name in model.model_fields}
-
-
-def _to_remember(call: Call) -> str:
-    """The content within crewAI's prompt."""
-    from crewai.utilities.i18n import get_i18n
-
-    before, _, after = get_i18n().memory("extract_memories_user").partition("{content}")
-    return content_of(call.messages[-1]).removeprefix(before).removesuffix(after)
 
 
 def perform(llm: BaseLLM, call: Call, choose: Choose, complain: Complain) -> Any:
@@ -161,9 +113,13 @@ class _Told(Exception):  # noqa: N818
 
 
 def _called(reply: Reply, request: Request, complain: Complain) -> Reply:
-    from pytest_crewai_trace.replay.script import answerable
-
-    content = reply.content(request)
+    try:
+        content = reply.content(request)
+    except Exception as error:  # else crewAI takes it for an error of the model, and asks again
+        raise complain(
+            f"the function that replies to {request.who} raised {type(error).__name__}: {error}; "
+            "a model that fails is .fail(...)"
+        ) from error
     try:
         return replace(reply, content=answerable(content))
     except TypeError:

@@ -59,7 +59,7 @@ class ScriptedLLM(BaseLLM):
         return tokens_of([{"content": messages}] if isinstance(messages, str) else messages)
 
     def supports_multimodal(self) -> bool:
-        return False
+        return True
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> ScriptedLLM:
         return self.model_copy()  # a script is asked by whatever copy

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.errors import ScriptError, did_you_mean
+from pytest_crewai_trace.replay.housekeeping import MEMORY, ready_made
 from pytest_crewai_trace.replay.reply import Reply, Request, checked_usage, folded, shorten
 from pytest_crewai_trace.trace.span import ToolCall
 
@@ -131,8 +132,9 @@ class Script(Replies):
     """What the models of a test answer: its own replies to whoever asks, in order, or by who asks.
 
     A request goes to the first ``when()`` that is true of it and has a reply left, else to the replies for its task,
-    else to those for its agent; to the script's own only if there are none such. Memory's own questions go to
-    ``memory`` and have an answer by default. A request without a reply, and replies without a request, fail the test.
+    else to those for its agent; to the script's own only if there are none such. What crewAI asks for its memory and
+    its knowledge goes to ``memory`` and ``knowledge``, and has an answer by default. A request without a reply, and a
+    reply without a request, fail the test.
 
     It can be passed as ``llm=`` too: to crewAI it is a model (``isinstance``), named ``openai/gpt-4o-mini``.
     """
@@ -147,6 +149,7 @@ class Script(Replies):
         # What each reply costs that does not say it itself, in the fields of ``usage=``; None: an estimate.
         self.usage: Mapping[str, int] | None = None
         self.memory = Replies("memory")
+        self.knowledge = Replies("knowledge")
         self.problems: list[str] = []
         self._agents: dict[str, Replies] = {}
         self._tasks: dict[str, Replies] = {}
@@ -193,16 +196,16 @@ class Script(Replies):
 
     # -- for the seam ---------------------------------------------------------------------------------------------
 
-    def answer(self, ask: Request, ready_made: Any = None) -> Reply:
-        """The reply to a request; ``ready_made`` is what is said to memory when the test says nothing.
+    def answer(self, ask: Request) -> Reply:
+        """The reply to a request.
 
         Raises:
             ScriptError: there is none.
         """
-        reply = self._choose(ask, ready_made)
+        reply = self._choose(ask)
         return reply if reply.usage is not None else replace(reply, usage=checked_usage(self.usage))
 
-    def _choose(self, ask: Request, ready_made: Any) -> Reply:
+    def _choose(self, ask: Request) -> Reply:
         with self._lock:
             request = replace(ask, number=len(self.requests) + 1)
             self.requests.append(request)
@@ -210,8 +213,8 @@ class Script(Replies):
             for replies in candidates:
                 if (reply := replies.take()) is not None:
                     return reply
-            if request.purpose is not None and ready_made is not None:
-                return Reply(ready_made)
+            if request.purpose is not None:
+                return Reply(ready_made(request.source, request.purpose))
             if self._default is not None:
                 return self._default
             raise self.problem(self._nothing_left(request, candidates))
@@ -239,18 +242,26 @@ class Script(Replies):
             *self._tasks.values(),
             *(replies for _, replies in self._conditions),
             self.memory,
+            self.knowledge,
         ]
 
     def _candidates(self, request: Request) -> list[Replies]:
-        chosen = [replies for condition, replies in self._conditions if condition(request)]
+        chosen = [replies for condition, replies in self._conditions if self._holds(condition, request)]
         if request.purpose is not None:
-            return [*chosen, self.memory]
+            return [*chosen, self.memory if request.purpose == MEMORY else self.knowledge]
         own = [
             replies[folded(name)]
             for replies, name in ((self._tasks, request.task), (self._agents, request.agent))
             if name is not None and folded(name) in replies
         ]
         return [*chosen, *(own or [self])]
+
+    def _holds(self, condition: Condition, request: Request) -> bool:
+        try:
+            return bool(condition(request))
+        except Exception as error:  # else crewAI takes it for an error of the model, and asks again
+            name = getattr(condition, "__name__", repr(condition))
+            raise self.problem(f"when({name}) raised {type(error).__name__}: {error} for {request!r}") from error
 
     def _nothing_left(self, request: Request, candidates: list[Replies]) -> str:
         had = ", ".join(f"{replies.title}: {replies.given}" for replies in candidates if replies.given)
@@ -285,7 +296,7 @@ class Script(Replies):
         return "asked: " + (", ".join(f"{who} x{count}" for who, count in counts.items()) or "nobody")
 
 
-_OWN = ("requests", "function_calling", "usage", "memory", "problems", "title", "left", "given")
+_OWN = ("requests", "function_calling", "usage", "memory", "knowledge", "problems", "title", "left", "given")
 
 
 def answerable(content: Content) -> Content:

@@ -42,6 +42,7 @@ class Seam:
         self.faults: Faults | None = None
         self.waits: list[float] = []
         self._patches = Patches()
+        self._before: Seam | None = None
 
     def use_script(self, script: Script) -> None:
         """From now on models that are built are scripted; those that are called are anyway."""
@@ -62,12 +63,12 @@ class Seam:
 
     def start(self) -> None:
         """Stand between crewAI and its models."""
-        global _active  # noqa: PLW0603 - the one pointer to the running test
+        global _active  # the one pointer to the running test, or to one that a test runs
         from crewai.llms.base_llm import BaseLLM
 
         from pytest_crewai_trace.replay.inject import place_waits
 
-        _active = self
+        self._before, _active = _active, self
         place_waits(self._patches, self.waits)
         for cls in subclasses(BaseLLM):
             self._interpose(cls)
@@ -76,7 +77,8 @@ class Seam:
     def stop(self) -> None:
         """Put everything back."""
         global _active  # noqa: PLW0603
-        _active = None
+        if _active is self:
+            _active = self._before
         self._patches.undo()
 
     def _interpose_new(self, original: Any) -> Any:
@@ -107,7 +109,7 @@ def script() -> Script | None:
 
 def answer(llm: Any, call: Call, original: Callable[[], Any]) -> Any:
     """What a model answers: as a fault has it, or the script, or as it does by itself."""
-    from pytest_crewai_trace.replay.answer import memory_answer, perform, request_of
+    from pytest_crewai_trace.replay.answer import perform, request_of
 
     active = _active
     if active is None:
@@ -118,7 +120,7 @@ def answer(llm: Any, call: Call, original: Callable[[], Any]) -> Any:
         return perform(llm, call, lambda request: fault, AssertionError)
     if scripted is None:
         return original()
-    return perform(llm, call, lambda request: scripted.answer(request, memory_answer(call)), scripted.problem)
+    return perform(llm, call, scripted.answer, scripted.problem)
 
 
 def _call(original: Any) -> Any:

@@ -207,7 +207,7 @@ def test_knowledge(crewai_llm, crewai_trace):
     from crewai.knowledge.source.string_knowledge_source import StringKnowledgeSource
 
     source = StringKnowledgeSource(content="Paris is the capital of France.")
-    crewai_llm.default("Paris capital")
+    crewai_llm.agent("Researcher").reply("Paris capital")
 
     assert make_crew(make_agent(knowledge_sources=[source])).kickoff().raw == "Paris capital"
     assert "Paris is the capital" in crewai_llm.requests[-1].prompt

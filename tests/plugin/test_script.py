@@ -207,6 +207,22 @@ def test_a_function_that_gives_no_answer(scripted):
     result.stdout.fnmatch_lines(["*the function that replies to agent 'Researcher' (task 'research') returned None*"])
 
 
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (
+            "reply(lambda request: {}['x'])",
+            "the function that replies to agent 'Researcher' (task 'research') raised Key",
+        ),
+        ("when(lambda request: {}['x']).reply('x')", "when(<lambda>) raised KeyError: 'x' for <Request"),
+    ],
+)
+def test_a_function_that_raises(script, words, scripted):
+    """It is no error of the model, which crewAI would ask again."""
+    result = scripted(f"def test_it(crewai_llm):\n    crewai_llm.{script}\n    make_crew().kickoff()", failed=1)
+    assert words in next(line for line in result.outlines if "ScriptError" in line)
+
+
 def test_everything_is_put_back(scripted):
     """Also after a test that raised; a model that outlives its script says so."""
     result = scripted(
