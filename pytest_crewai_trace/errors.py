@@ -67,11 +67,8 @@ class TraceDocumentError(CrewaiTraceError, ValueError):
     """A text that should be a trace is not one, or is of a newer schema than this version reads."""
 
 
-class ReplayError(BaseException):
-    """A run asked for what its test does not provide.
-
-    Not an ``Exception``: neither crewAI nor the code under test may take it for an error of a model and try again.
-    """
+class ReplayError(CrewaiTraceError, AssertionError):
+    """A run asked for what its test does not provide. It fails the test, also if somebody catches it."""
 
 
 class ScriptError(ReplayError):
@@ -84,7 +81,7 @@ class NetworkBlockedError(ReplayError):
 
 def hide_from_traceback(info: Any) -> bool:
     """pytest's ``__tracebackhide__``: our own frames are left out where the error is one that we raise on purpose."""
-    return isinstance(info.value, CrewaiTraceError | ReplayError)
+    return isinstance(info.value, CrewaiTraceError)
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

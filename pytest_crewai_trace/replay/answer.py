@@ -101,15 +101,9 @@ def perform(llm: BaseLLM, call: Call, choose: Choose, complain: Complain) -> Any
                 raise unraised(reply.error)
             _check(reply, request, call, complain)
             return _Answer(llm, call, messages, reply, complain).give()
-        except _Told:
-            return None
         except BaseException as error:
             llm._emit_call_failed_event(error=str(error), **call.who)
             raise
-
-
-class _Told(Exception):  # noqa: N818
-    """crewAI has told the end of the call itself."""
 
 
 def _called(reply: Reply, request: Request, complain: Complain) -> Reply:
@@ -136,6 +130,11 @@ def _tell_fault(llm: BaseLLM, reply: Reply) -> None:
 def _check(reply: Reply, request: Request, call: Call, complain: Complain) -> None:
     if reply.fault is not None or not reply.checked:
         return
+    if len(reply.tool_calls) > 1 and not call.tools:
+        raise complain(
+            f"the script has {request.who} call {reply} at once, but its model calls no functions here: as ReAct text "
+            "it can ask for one tool at a time, with a .call_tool(...) for each"
+        )
     for wanted in reply.tool_calls:
         problem = misfit(wanted, call)
         if problem is not None:
@@ -197,17 +196,29 @@ class _Answer:
             for number, call in enumerate(self.reply.tool_calls, start=1)
         ]
         if not self.call.available_functions:
+            self._stream_calls(calls)
             self._complete(calls, LLMCallType.TOOL_CALL, json.dumps(calls))
             return calls
         # A caller that gives its functions wants the result, as crewAI's reasoning does; the first call counts.
         first = self.reply.tool_calls[0]
+        if first.name not in self.call.available_functions:
+            return self._text("")
         self.llm._track_token_usage_internal(self._usage(json.dumps(calls)))
         result = self.llm._handle_tool_execution(
             first.name, dict(first.arguments), self.call.available_functions, **self.call.who
         )
-        if result is None:
-            raise _Told
-        return result
+        return result or ""
+
+    def _stream_calls(self, calls: list[dict[str, Any]]) -> None:
+        if not _streams(self.llm):
+            return
+        for index, call in enumerate(calls):
+            self.llm._emit_stream_chunk_event(
+                chunk=call["function"]["arguments"],
+                tool_call={**call, "index": index},
+                call_type=LLMCallType.TOOL_CALL,
+                **self.call.who,
+            )
 
     def _react(self) -> str:
         """A tool call as the text that crewAI's ReAct prompt asks for; it allows for one at a time."""

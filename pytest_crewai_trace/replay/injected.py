@@ -8,14 +8,15 @@ from typing import Any
 from crewai.events import crewai_event_bus
 from crewai.events.base_events import BaseEvent
 
+from pytest_crewai_trace.trace.semconv import FAULT_INJECTED
+
 
 class FaultInjectedEvent(BaseEvent):
     """A fault of ``crewai_faults`` was injected: ``fault`` names it, ``into`` is what it hit."""
 
-    type: str = "fault_injected"
+    type: str = FAULT_INJECTED
     fault: str
     into: str
-    detail: str | None = None
 
 
 def tell(source: Any, fault: Mapping[str, Any]) -> None:

@@ -167,14 +167,14 @@ def who_is_here() -> str:
         holder: Any = frame.f_locals.get("self")
         if line is None and not is_library(frame.f_code.co_filename):
             line = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}()"
-        for cls in type(holder).__mro__ if holder is not None else ():
-            if cls.__module__.startswith("crewai."):
-                if cls.__name__ in ("BaseTool", "CrewStructuredTool"):
-                    tool = tool or f"tool {holder.name!r}"
-                elif cls.__name__ == "BaseAgent":
-                    agent = agent or f"agent {holder.role.strip()!r}"
-                elif cls.__name__ == "BaseLLM":
-                    model = model or f"model {holder.model!r}"
+        classes = {cls.__name__ for cls in type(holder).__mro__ if cls.__module__.startswith("crewai.")}
+        if classes & {"BaseTool", "CrewStructuredTool"}:
+            tool = tool or f"tool {holder.name!r}"
+        elif "BaseLLM" in classes:
+            model = model or f"model {holder.model!r}"
+        elif classes:
+            role = getattr(holder, "role", None) or getattr(getattr(holder, "agent", None), "role", None)
+            agent = agent or (f"agent {role.strip()!r}" if isinstance(role, str) else None)
         frame = frame.f_back
     found = [part for part in (tool or model, agent, line) if part is not None]
     return ", ".join(found) or "code without a frame of its own"

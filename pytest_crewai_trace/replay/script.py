@@ -207,6 +207,8 @@ class Script(Replies):
 
     def _choose(self, ask: Request) -> Reply:
         with self._lock:
+            if self.problems:  # crewAI tries again, or goes on with what is left
+                raise ScriptError(self.problems[0])
             request = replace(ask, number=len(self.requests) + 1)
             self.requests.append(request)
             candidates = self._candidates(request)

@@ -48,21 +48,36 @@ class Prepared:
             self.seam.use_faults(Faults())
         return cast("Faults", self.seam.faults)
 
-    def problems(self) -> list[str]:
-        """What did not go as prepared, the cause before what follows from it."""
-        script, faults = self.seam.script, self.seam.faults
-        found = [] if self.block is None else [self.block.told()]
-        found += [] if script is None else script.problems
-        if not any(found):
-            found = [part.unused() for part in (script, faults) if part is not None]
-        return [text for text in found if text is not None]
+    def broken(self) -> str | None:
+        """What the run asked for in vain, of which all else may follow."""
+        script = self.seam.script
+        found = [None if self.block is None else self.block.told(), *([] if script is None else script.problems)]
+        return "\n".join(text for text in found if text is not None) or None
+
+    def unused(self) -> str | None:
+        """What was prepared in vain."""
+        found = [part.unused() for part in (self.seam.script, self.seam.faults) if part is not None]
+        return "\n".join(text for text in found if text is not None) or None
 
     def check(self) -> None:
         """Fail the test, once, for what somebody may have caught or nobody noticed."""
         if not self.is_checked:
             self.is_checked = True
-            if problems := self.problems():
-                pytest.fail("\n".join(problems), pytrace=False)
+            if told := self.broken() or self.unused():
+                pytest.fail(told, pytrace=False)
+
+    def instead_of(self, error: Exception) -> ReplayError | None:
+        """What the run asked for in vain, if it did, rather than what crewAI made of it."""
+        broken = self.broken()
+        if broken is None:
+            return None
+        self.is_checked = True
+        ours = next((link for link in _chain(error) if isinstance(link, ReplayError)), None)
+        if ours is None:
+            ours = ReplayError(broken)
+            ours.__cause__ = error
+        # The way through crewAI explains nothing; the test's line and the user's own code do.
+        return ours.with_traceback(without_libraries(error.__traceback__) or error.__traceback__)
 
     def end(self) -> None:
         if not self.is_over:
@@ -99,6 +114,14 @@ def prepared(request: pytest.FixtureRequest) -> Prepared:
         found = start(request.config).begin(request.node)
         request.addfinalizer(found.check)
     return cast("Prepared", found)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def without_libraries(trace: TracebackType | None) -> TracebackType | None:
@@ -155,9 +178,12 @@ class ReplaySession:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         try:
             outcome = yield
-        except ReplayError as error:
-            # The way through crewAI explains nothing; the test's line and the user's own code do.
-            raise error.with_traceback(without_libraries(error.__traceback__) or error.__traceback__) from None
+        except Exception as error:
+            prepared = item.stash.get(PREPARED, None)
+            told = None if prepared is None else prepared.instead_of(error)
+            if told is None:
+                raise
+            raise told from told.__cause__
         prepared = item.stash.get(PREPARED, None)
         if prepared is not None:
             prepared.check()
@@ -178,8 +204,6 @@ class ReplaySession:
         prepared = item.stash.get(PREPARED, None)
         if prepared is not None and report.failed and call.when == "call" and not prepared.is_checked:
             prepared.is_checked = True  # the test has failed; what was not as prepared is told beside it
-            raised = None if call.excinfo is None else str(call.excinfo.value)
-            told = [problem for problem in prepared.problems() if problem != raised]
-            if told:
-                report.sections.append(("crewai replay", "\n".join(told)))
+            if told := prepared.broken() or prepared.unused():
+                report.sections.append(("crewai replay", told))
         return report

@@ -67,6 +67,7 @@ def test_a_tool_returns_garbage(function_calling, crewai_llm, crewai_faults, cre
     make_crew().kickoff()
     assert crewai_trace.tool("search").result == "%$#"
     assert injected(crewai_trace) == [("search", "returns '%$#'")]
+    assert "tool search(query='AI') -> '%$#' (injected)" in crewai_trace.render()
 
 
 def test_a_tool_is_slow(crewai_llm, crewai_faults, crewai_trace):

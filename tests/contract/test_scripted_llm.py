@@ -109,7 +109,8 @@ def test_an_llm_object_keeps_its_settings(crewai_llm):
     crewai_llm.reply("found")
 
     assert make_crew(make_agent(llm=llm)).kickoff().raw == "found"
-    assert (llm.temperature, llm.reasoning_effort, llm.stop[0]) == (0.2, "high", "END")
+    assert (llm.temperature, llm.reasoning_effort) == (0.2, "high")
+    assert "END" in llm.stop  # crewAI adds its own
 
 
 def test_a_model_of_the_users_own(crewai_llm):
@@ -400,6 +401,54 @@ def test_a_rate_limit_is_waited_for_in_no_time(crewai_llm, crewai_trace):
 
     assert make_crew(make_agent()).kickoff().raw == "found"
     assert crewai_trace.duration < 0.9
+
+
+def test_hooks_of_the_user(crewai_llm):
+    from crewai.hooks import llm_hooks
+
+    def shout(context):
+        return context.response.upper()
+
+    def block(context):
+        return False
+
+    crewai_llm.default("hello")
+    llm_hooks.register_after_llm_call_hook(shout)
+    try:
+        assert LLM(model="gpt-4o").call("hi") == "HELLO"
+        llm_hooks.register_before_llm_call_hook(block)
+        with pytest.raises(ValueError, match="blocked"):
+            LLM(model="gpt-4o").call("hi")
+    finally:
+        llm_hooks.unregister_after_llm_call_hook(shout)
+        llm_hooks.unregister_before_llm_call_hook(block)
+    assert len(crewai_llm.requests) == 1
+
+
+def test_a_crew_for_each(crewai_llm):
+    crewai_llm.default(lambda request: "AI" if "Do AI" in request.text else "ML")
+    one = make_agent()
+    crew = Crew(agents=[one], tasks=[Task(description="Do {topic}", expected_output="x", agent=one)])
+
+    assert [output.raw for output in crew.kickoff_for_each([{"topic": "AI"}, {"topic": "ML"}])] == ["AI", "ML"]
+
+
+def test_an_agent_asks_its_coworker(crewai_llm, crewai_trace):
+    crewai_llm.agent("Writer").call_tool(
+        "ask_question_to_coworker", question="why?", context="all", coworker="Researcher"
+    ).reply("written")
+    crewai_llm.agent("Researcher").reply("found").reply("because")
+
+    assert make_crew(make_agent(), make_agent("Writer", allow_delegation=True)).kickoff().raw == "written"
+    assert crewai_trace.tool("ask_question_to_coworker").result == "because"
+
+
+def test_a_model_for_function_calls(crewai_llm):
+    crewai_llm.agent("Researcher").reply("found")
+
+    assert make_crew(make_agent(function_calling_llm="gemini/gemini-2.5-flash")).kickoff().raw == "found"
+    crewai_llm.agent("Researcher").reply("found")
+    assert make_crew(make_agent(), function_calling_llm="anthropic/claude-sonnet-4-5").kickoff().raw == "found"
 
 
 def test_functions_of_a_direct_call(crewai_llm, crewai_trace):

@@ -71,6 +71,47 @@ def test_it(crewai_llm):
     result.stdout.fnmatch_lines(["*crewai_llm has no reply left for agent 'Researcher' (task 'research'), request 1*"])
 
 
+def test_a_script_that_runs_out_hangs_nothing(scripted):
+    """S24: crewAI's threads wait for ever for what is no ``Exception``."""
+    result = scripted(
+        """
+def one(**options):
+    agent = Agent(role="R", goal="g", backstory="b", llm="gpt-4o", **options.pop("agent", {}))
+    task = Task(description="d", expected_output="x", agent=agent, async_execution=options.pop("apart", False))
+    return Crew(agents=[agent], tasks=[task], **options)
+
+async def drain(streaming):
+    async for _ in await streaming:
+        pass
+
+class Nested(Flow):
+    @start()
+    def sync(self):
+        return one().kickoff().raw
+
+    @start()
+    async def coroutine(self):
+        return (await one().akickoff()).raw
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: list(one(stream=True).kickoff()),
+        lambda: asyncio.run(drain(one(stream=True).kickoff_async())),
+        lambda: one(apart=True).kickoff(),
+        lambda: one(agent={"max_execution_time": 30}).kickoff(),
+        lambda: asyncio.run(one().akickoff()),
+        lambda: Nested().kickoff(),
+    ],
+)
+def test_it(run, crewai_llm):
+    run()
+""",
+        failed=6,
+    )
+    assert sum("ScriptError: crewai_llm has no reply left" in line for line in result.outlines) >= 6
+
+
 def test_a_reply_too_many(scripted):
     result = scripted(
         """
@@ -198,6 +239,19 @@ def test_it(crewai_llm):
 def test_bad_input(script, words, scripted):
     result = scripted(f"def test_it(crewai_llm):\n    crewai_llm.{script}\n", failed=1)
     result.stdout.fnmatch_lines([f"E *{words}"])
+
+
+def test_two_tool_calls_at_once_as_text(scripted):
+    result = scripted(
+        """
+def test_it(crewai_llm):
+    crewai_llm.function_calling = False
+    crewai_llm.call_tools(ToolCall("search", {"query": "a"}), ToolCall("search", {"query": "b"}))
+    make_crew().kickoff()
+""",
+        failed=1,
+    )
+    assert "as ReAct text it can ask for one tool at a time" in result.stdout.str()
 
 
 def test_a_function_that_gives_no_answer(scripted):
@@ -359,13 +413,14 @@ def test_it(crewai_llm):
 """,
         failed=1,
     )
-    line = next(line for line in result.outlines if "NetworkBlockedError" in line)
     host = "192.0.2.1:8080" if "192" in url else "example.com:443"
-    assert "this test has a script and no network, but a connection was tried to " in line
-    assert f"{host}, by tool 'fetch'" in line
-    assert "test_it.py:" in line
-    assert "in fetch_from()" in line
-    assert 'crewai_network(allow=["host"])' in line
+    result.stdout.fnmatch_lines(
+        [
+            "this test has a script and no network, but connections were tried:",
+            f"  {host}, by tool 'fetch', agent 'Fetcher', test_it.py:* in fetch_from()",
+            "*@pytest.mark.crewai_network(allow=*",
+        ]
+    )
 
 
 def test_no_network_that_nobody_notices(scripted):
@@ -405,6 +460,27 @@ def test_it(crewai_llm):
         failed=1,
     )
     result.stdout.fnmatch_lines(["*NetworkBlockedError*example.com*test_it.py:* in get()*"])
+
+
+def test_no_network_is_told_instead_of_what_followed(scripted):
+    """The assertion that failed because of it is its cause in the report."""
+    result = scripted(
+        """
+import socket
+
+def test_it(crewai_llm):
+    try:
+        socket.create_connection(("example.com", 80))
+        page = "page"
+    except Exception:
+        page = None
+    assert page == "page"
+""",
+        failed=1,
+    )
+    result.stdout.fnmatch_lines(
+        ["*assert None == 'page'*", "*ReplayError: this test has a script and no network, but*"]
+    )
 
 
 def test_this_machine_can_be_reached(scripted):

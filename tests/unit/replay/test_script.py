@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from pytest_crewai_trace.errors import CrewaiTraceError, ReplayError, ScriptError
+from pytest_crewai_trace.errors import ScriptError
 from pytest_crewai_trace.replay.reply import Request, checked_usage
 from pytest_crewai_trace.replay.script import Script
 
@@ -113,7 +113,13 @@ def test_a_request_says_who_asked():
     assert Request(1, "m", []).text == ""
 
 
-def test_a_script_error_is_nothing_that_a_run_handles():
-    assert not issubclass(ReplayError, Exception)
-    assert issubclass(ScriptError, ReplayError)
-    assert not issubclass(ScriptError, CrewaiTraceError)
+def test_after_a_problem_nothing_goes_on():
+    """crewAI asks again: the first problem is the one to tell."""
+    script = Script()
+    script.agent("Writer").reply("x")
+    with pytest.raises(ScriptError, match="request 1"):
+        script.answer(ask("Critic"))
+    with pytest.raises(ScriptError, match="request 1"):
+        script.answer(ask("Writer"))
+
+    assert len(script.problems) == 1
