@@ -44,18 +44,18 @@ class Call:
         return {"from_task": self.from_task, "from_agent": self.from_agent}
 
 
-# What answers: the reply to a request, or None when the model itself shall. May raise.
+# Gives the reply to a request; makes the error of a reply that does not fit.
 Choose = Callable[[Request], Reply]
 Complain = Callable[[str], BaseException]
 
 
-def request_of(llm: BaseLLM, call: Call, number: int = 0) -> Request:
+def request_of(llm: BaseLLM, call: Call) -> Request:
     """A call as a test sees it."""
     agent = call.from_agent or getattr(call.from_task, "agent", None)
     role, task = getattr(agent, "role", None), call.from_task
     tools = tuple(str(tool["function"]["name"]) for tool in call.tools or () if _is_schema(tool))
     return Request(
-        number=number,
+        number=0,
         model=llm.model,
         messages=_messages(call.messages),
         agent=role.strip() if isinstance(role, str) else None,
@@ -80,6 +80,9 @@ def _messages(messages: Any) -> list[dict[str, Any]]:
 
 def perform(llm: BaseLLM, call: Call, choose: Choose, complain: Complain) -> Any:
     """Answer a call with the reply that ``choose`` gives; ``complain`` makes the error of one that does not fit."""
+    wanted = getattr(llm, "response_format", None)
+    if isinstance(wanted, type) and call.response_model is None and not call.tools:
+        call = replace(call, response_model=wanted)
     with llm_call_context():
         llm._emit_call_started_event(
             messages=call.messages,

@@ -58,8 +58,8 @@ def place_waits(patches: Patches, waits: list[float]) -> None:
     def with_sleep(sleep: Callable[[float], Any]) -> Callable[[Any], Any]:
         return lambda original: functools.partial(original, sleep=sleep)
 
-    patches.replace(base_llm, "run_with_rate_limit_retry", with_sleep(waits.append))
-    patches.replace(base_llm, "arun_with_rate_limit_retry", with_sleep(asleep))
+    patches.replace(base_llm, "run_with_rate_limit_retry", with_sleep(waits.append), needed=False)
+    patches.replace(base_llm, "arun_with_rate_limit_retry", with_sleep(asleep), needed=False)
 
 
 def _faulty(original: Any, fault_of: Callable[[Any], Fault | None]) -> Any:

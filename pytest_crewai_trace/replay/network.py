@@ -50,6 +50,7 @@ class NetworkBlock:
         self.because, self.instead = because, instead
         self.allow = frozenset(host.casefold() for host in allow)
         self.attempts: list[Attempt] = []
+        self._addresses: set[str] = set()  # of the allowed hosts that were looked up
         self._patches = Patches()
 
     def start(self) -> None:
@@ -94,7 +95,10 @@ class NetworkBlock:
         @functools.wraps(original)
         def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
             self._check_name(host, port)
-            return original(host, port, *args, **kwargs)
+            found = original(host, port, *args, **kwargs)
+            if isinstance(host, str) and host.casefold() in self.allow:
+                self._addresses.update(str(address[0]) for *_, address in found)
+            return found
 
         return getaddrinfo
 
@@ -127,11 +131,7 @@ class NetworkBlock:
         if address is None:
             return False
         mapped = getattr(address, "ipv4_mapped", None) or address
-        return mapped.is_loopback or mapped.is_unspecified or self._is_allowed_by_name(str(mapped))
-
-    def _is_allowed_by_name(self, address: str) -> bool:
-        """Whether it is the address of an allowed host, which was looked up before."""
-        return any(address in _addresses(host) for host in self.allow)
+        return mapped.is_loopback or mapped.is_unspecified or host in self._addresses
 
     def _refuse(self, host: str, port: int | None) -> None:
         attempt = Attempt(host, port, who_is_here())
@@ -144,14 +144,6 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
-
-
-@functools.lru_cache(maxsize=256)
-def _addresses(host: str) -> frozenset[str]:
-    try:
-        return frozenset(socket.gethostbyname_ex(host)[2])  # not getaddrinfo, which is ours
-    except OSError:
-        return frozenset()
 
 
 def is_library(filename: str) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 _ABSENT = object()
 
@@ -15,16 +18,24 @@ class Patches:
     def __init__(self) -> None:
         self._undo: list[tuple[Any, str, Any, Any]] = []
 
-    def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> bool:
-        """Put ``make(original)`` in the place of an attribute; False if there is no such attribute."""
+    def replace(self, owner: Any, name: str, make: Callable[[Any], Any], *, needed: bool = True) -> None:
+        """Put ``make(original)`` in the place of an attribute; warn where there is none that is ``needed``."""
         original = inspect.getattr_static(owner, name, _ABSENT)
         if original is _ABSENT:
-            return False
+            if needed:
+                gone = f"{getattr(owner, '__module__', '')}.{owner.__name__}".lstrip(".")
+                warnings.warn(
+                    pytest.PytestWarning(
+                        f"this version has no {gone}.{name}, which pytest-crewai-trace replaces in tests that ask for "
+                        "crewai_llm or crewai_faults; what it does may go past them"
+                    ),
+                    stacklevel=2,
+                )
+            return
         before = vars(owner).get(name, _ABSENT)
         ours = make(original)
         setattr(owner, name, ours)
         self._undo.append((owner, name, before, ours))
-        return True
 
     def undo(self) -> None:
         """Put everything back."""

@@ -101,8 +101,10 @@ class Replies:
         """Raise an exception instead of an answer, ``times`` times.
 
         Raises:
-            TypeError: not an exception.
+            TypeError: not an exception. ValueError: a number of times below one.
         """
+        if times < 1:
+            raise ValueError(f"times={times!r}: a model fails at least once")
         is_error = isinstance(error, BaseException) or (isinstance(error, type) and issubclass(error, BaseException))
         if not is_error:
             raise TypeError(f"fail() takes an exception, not {error!r}")

@@ -23,15 +23,6 @@ if TYPE_CHECKING:
 
 # A model that calls another, such as a subclass its parent, is asked once.
 _inside: ContextVar[Any] = ContextVar("crewai_trace_inside_a_model", default=None)
-_ARGUMENTS = (
-    "messages",
-    "tools",
-    "callbacks",
-    "available_functions",
-    "from_task",
-    "from_agent",
-    "response_model",
-)
 
 
 class Seam:
@@ -177,8 +168,7 @@ def _supports(original: Any) -> Any:
 def _asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     from pytest_crewai_trace.replay.answer import Call
 
-    given = {**dict(zip(_ARGUMENTS, args, strict=False)), **kwargs}
-    return Call(**{name: value for name, value in given.items() if name in _ARGUMENTS})
+    return Call(*args, **kwargs)  # as crewAI's providers do, it raises TypeError for what it does not know
 
 
 def _retrying(name: str, attempt: Callable[[], Any]) -> Any:

@@ -21,6 +21,8 @@ _INSTEAD = (
     'Give the tool a stand-in, or let it through with @pytest.mark.crewai_network(allow=["host"]), or all of it with '
     "crewai_network(block=False) or ini crewai_block_network = false."
 )
+# Where crewAI's own traffic goes, which the guard keeps out of tests, unless it is switched off.
+_CREWAIS_OWN = ("telemetry.crewai.com", "app.crewai.com", "pypi.org")
 
 
 class Prepared:
@@ -32,13 +34,14 @@ class Prepared:
         self.block: NetworkBlock | None = None
         self.is_checked = False
         self.is_over = False
-        self.seam.start()
 
     def script(self) -> Script:
         if self.seam.script is None:
             self.seam.use_script(Script())
-            allowed = network_allowed(self.item, self.item.config.stash[SETTINGS])
+            settings = self.item.config.stash[SETTINGS]
+            allowed = network_allowed(self.item, settings)
             if allowed is not None:
+                allowed += () if settings.guard else _CREWAIS_OWN
                 self.block = NetworkBlock("this test has a script and no network", _INSTEAD, allowed)
                 self.block.start()
         return cast("Script", self.seam.script)
@@ -145,6 +148,7 @@ class ReplaySession:
     def begin(self, item: pytest.Item) -> Prepared:
         self.end(item)
         prepared = item.stash[PREPARED] = Prepared(item)
+        prepared.seam.start()
         return prepared
 
     def end(self, item: pytest.Item) -> None:

@@ -49,6 +49,7 @@ def make_crew(*agents, **options):
 
 
 AT_IMPORT = make_crew(make_agent(llm="gpt-4o", tools=[search]))
+LLM_WITH_FORMAT = LLM(model="gpt-4o", response_format=Article)
 LLM_AT_IMPORT = LLM(model="anthropic/claude-sonnet-4-5")
 
 
@@ -300,6 +301,20 @@ def test_a_response_model(crewai_llm):
     crewai_llm.reply(Article(title="AI", words=3))
 
     assert LLM(model="gpt-4o").call("write", response_model=Article) == Article(title="AI", words=3)
+
+
+@pytest.mark.parametrize("llm", [None, LLM_WITH_FORMAT])
+def test_a_response_format(llm, crewai_llm):
+    crewai_llm.reply({"title": "AI", "words": 3})
+
+    assert (llm or LLM(model="gpt-4o", response_format=Article)).call("write") == Article(title="AI", words=3)
+
+
+@pytest.mark.parametrize("llm", [None, LLM_AT_IMPORT])
+def test_an_argument_that_no_provider_knows(llm, crewai_llm):
+    """crewAI's conversational flows ask with another argument when they see this error."""
+    with pytest.raises(TypeError, match="response_format"):
+        (llm or LLM(model="gpt-4o")).call("hi", response_format=Article)
 
 
 def test_guardrails_ask_again(crewai_llm, crewai_trace):

@@ -226,6 +226,7 @@ def test_it(crewai_llm):
         ("reply(3)", "TypeError: reply() takes a text, a pydantic model, a dict or a function of the request, not 3"),
         ("reply(ValueError('x'))", "TypeError: reply() takes what the model says; for ValueError('x') there are *"),
         ("fail('x')", "TypeError: fail() takes an exception, not 'x'"),
+        ("fail(ValueError, times=0)", "ValueError: times=0: a model fails at least once"),
         ("stream('abc')", "TypeError: stream() takes a list of texts, not 'abc'"),
         ("call_tools('search')", "TypeError: call_tools() takes ToolCall(name, arguments), not 'search'"),
         ("call_tools()", "TypeError: call_tools() takes at least one ToolCall(name, arguments)"),

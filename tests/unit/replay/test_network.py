@@ -24,7 +24,8 @@ def reached(monkeypatch):
 
     for name in ("connect", "connect_ex", "sendto"):
         monkeypatch.setattr(socket.socket, name, note, raising=False)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: REACHED)
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.99", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: found)
     return hosts
 
 
@@ -69,7 +70,15 @@ def test_a_name_is_not_even_looked_up(name, block):
 
 @pytest.mark.parametrize("name", [None, "", "localhost", "127.0.0.1", "10.0.0.1", "api.example.com", "API.example.com"])
 def test_a_name_that_is_looked_up(name, block):
-    assert socket.getaddrinfo(name, 443) == REACHED
+    assert socket.getaddrinfo(name, 443)
+
+
+def test_the_address_of_an_allowed_host(block):
+    with pytest.raises(NetworkBlockedError):
+        connect("192.0.2.99")
+    socket.getaddrinfo("api.example.com", 443)
+
+    assert connect("192.0.2.99") == REACHED
 
 
 def test_names_async(block):
