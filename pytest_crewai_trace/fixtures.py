@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_crewai_trace.snapshot.assertion import TraceSnapshotAssertion
     from pytest_crewai_trace.replay.fault import Faults
     from pytest_crewai_trace.replay.script import Script
+    from pytest_crewai_trace.snapshot.assertion import TraceSnapshotAssertion
     from pytest_crewai_trace.trace.trace import Trace
 
 

@@ -97,9 +97,11 @@ def test_the_whole_run(crewai_llm: Script, crewai_trace: Trace) -> None:
 
 @pytest.mark.parametrize("verdicts", [("APPROVE",), ("Too long.", "APPROVE")], ids=["at once", "after a remark"])
 def test_both_ways_through_the_flow(
-    verdicts: tuple[str, ...], crewai_trace: Trace, crewai_snapshot: SnapshotAssertion
+    verdicts: tuple[str, ...], crewai_llm: Script, crewai_trace: Trace, crewai_snapshot: SnapshotAssertion
 ) -> None:
     """Who did what, and what came out of it."""
-    article_flow(*verdicts).kickoff(inputs={"topic": "tests"})
+    judged(crewai_llm, *verdicts)
+
+    ArticleFlow().kickoff(inputs={"topic": "tests"})
 
     assert crewai_trace == crewai_snapshot(level="content")

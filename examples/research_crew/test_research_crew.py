@@ -136,6 +136,7 @@ def test_the_whole_run(crew: Crew, crewai_trace: Trace) -> None:
     assert crewai_trace.render() == TREE
 
 
+@pytest.mark.usefixtures("article")
 def test_what_the_agents_do_has_not_changed(crew: Crew, crewai_trace: Trace, snapshot: SnapshotAssertion) -> None:
     """The accepted run is in __snapshots__; a change of behaviour is accepted with --snapshot-update."""
     crew.kickoff(inputs={"topic": "AI agents"})

@@ -15,6 +15,7 @@ from crewai.events.types.llm_events import LLMCallType
 from crewai.llms.base_llm import BaseLLM, llm_call_context
 from pydantic import BaseModel, ValidationError
 
+from pytest_crewai_trace.replay.callers import agent_at_work
 from pytest_crewai_trace.replay.housekeeping import purpose_of
 from pytest_crewai_trace.replay.reply import Reply, Request, content_of, unraised
 from pytest_crewai_trace.replay.script import answerable
@@ -51,8 +52,11 @@ Complain = Callable[[str], BaseException]
 
 def request_of(llm: BaseLLM, call: Call) -> Request:
     """A call as a test sees it."""
-    agent = call.from_agent or getattr(call.from_task, "agent", None)
-    role, task = getattr(agent, "role", None), call.from_task
+    purpose, task = purpose_of(call), call.from_task
+    agent = call.from_agent or getattr(task, "agent", None)
+    if agent is None and purpose is None:
+        agent = agent_at_work()
+    role = getattr(agent, "role", None)
     tools = tuple(str(tool["function"]["name"]) for tool in call.tools or () if _is_schema(tool))
     return Request(
         number=0,
@@ -63,7 +67,7 @@ def request_of(llm: BaseLLM, call: Call) -> Request:
         tools=tools
         or tuple(tool.name for tool in getattr(getattr(agent, "agent_executor", None), "tools", None) or ()),
         response_model=call.response_model,
-        purpose=purpose_of(call),
+        purpose=purpose,
         source=call,
     )
 

@@ -10,21 +10,15 @@ import functools
 import ipaddress
 import os
 import socket
-import sys
-import sysconfig
 from collections.abc import Collection
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 from pytest_crewai_trace.errors import NetworkBlockedError
+from pytest_crewai_trace.replay.callers import who_is_here
 from pytest_crewai_trace.replay.patches import Patches
 
 _LOOPBACK_NAMES = frozenset({"", "localhost", "localhost.localdomain", "ip6-localhost", "broadcasthost"})
-_LIBRARIES = tuple(
-    {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    | {os.path.dirname(os.path.dirname(__file__))}
-)
 
 
 @dataclass(frozen=True)
@@ -144,29 +138,3 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
-
-
-def is_library(filename: str) -> bool:
-    """Whether code is Python's, an installed package's or ours."""
-    return filename.startswith((*_LIBRARIES, "<"))
-
-
-def who_is_here() -> str:
-    """Whose code is running: the tool, the agent or model of crewAI, and the nearest line that is no library's."""
-    tool = agent = model = line = None
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - inspect.currentframe() is the same, and may be None
-    while frame is not None:
-        holder: Any = frame.f_locals.get("self")
-        if line is None and not is_library(frame.f_code.co_filename):
-            line = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}()"
-        classes = {cls.__name__ for cls in type(holder).__mro__ if cls.__module__.startswith("crewai.")}
-        if classes & {"BaseTool", "CrewStructuredTool"}:
-            tool = tool or f"tool {holder.name!r}"
-        elif "BaseLLM" in classes:
-            model = model or f"model {holder.model!r}"
-        elif classes:
-            role = getattr(holder, "role", None) or getattr(getattr(holder, "agent", None), "role", None)
-            agent = agent or (f"agent {role.strip()!r}" if isinstance(role, str) else None)
-        frame = frame.f_back
-    found = [part for part in (tool or model, agent, line) if part is not None]
-    return ", ".join(found) or "code without a frame of its own"

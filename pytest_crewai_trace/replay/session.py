@@ -10,8 +10,9 @@ from typing import Any, cast
 import pytest
 
 from pytest_crewai_trace.errors import ReplayError
+from pytest_crewai_trace.replay.callers import is_library
 from pytest_crewai_trace.replay.fault import Faults
-from pytest_crewai_trace.replay.network import NetworkBlock, is_library
+from pytest_crewai_trace.replay.network import NetworkBlock
 from pytest_crewai_trace.replay.script import Script
 from pytest_crewai_trace.replay.seam import Seam
 from pytest_crewai_trace.settings import FAULTS, SCRIPT, SETTINGS, network_allowed

@@ -297,6 +297,23 @@ def test_output_json_of_a_text_is_asked_for_again(crewai_llm):
     assert output.json_dict == {"title": "AI", "words": 3}
 
 
+@pytest.mark.parametrize("function_calling", [None, False])
+def test_what_crewai_asks_for_an_agent_without_saying_so(function_calling, crewai_llm):
+    """A last answer when the agent has had its turns, and a tool's own question, which is nobody's."""
+
+    @tool("ask")
+    def ask(question: str) -> str:
+        """Ask a model."""
+        return LLM(model="gpt-4o").call(question)
+
+    crewai_llm.function_calling = function_calling
+    crewai_llm.reply("nobody's")
+    crewai_llm.agent("Researcher").call_tool("ask", question="why?").reply("a guess")
+
+    assert make_crew(make_agent(tools=[ask], max_iter=1)).kickoff().raw == "a guess"
+    assert [request.agent for request in crewai_llm.requests] == ["Researcher", None, "Researcher"]
+
+
 def test_a_response_model(crewai_llm):
     crewai_llm.reply(Article(title="AI", words=3))
 
