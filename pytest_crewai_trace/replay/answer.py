@@ -173,7 +173,8 @@ class _Answer:
 
     def _structured(self, model: type[BaseModel]) -> BaseModel:
         value = self._fit(model)
-        text = value.model_dump_json()
+        content = self.reply.content
+        text = content if isinstance(content, str) else value.model_dump_json()
         self._complete(text, LLMCallType.LLM_CALL, text)
         return value
 
