@@ -84,7 +84,7 @@ def check_delegate(scope: Scope, by: str, to: str) -> Mismatch | None:
 def text_of(message: dict[str, Any]) -> str:
     """The text of a message; of one in parts, all that are text."""
     content = message.get("content")
-    if isinstance(content, str):
+    if type(content) is str:
         return content
     if isinstance(content, list):
         parts = (part.get("text", part.get("content")) if isinstance(part, dict) else part for part in content)
