@@ -119,7 +119,7 @@ def test_a_tool_call_answered_from_the_cache(crewai_trace, native):
               llm gpt-4o-mini -> search(query='ML')
               tool search(query='ML') -> 'results for ML'
               llm gpt-4o-mini -> search(query='AI')
-              tool search(query='AI') -> 'results for AI'
+              tool search(query='AI') -> 'results for AI' (cached)
               llm gpt-4o-mini -> 'done'
         """
         if native
