@@ -117,12 +117,15 @@ def _stands_in(text: str, inside: str) -> bool:
     place = inside.find(text)
     while place >= 0:
         end = place + len(text)
-        if not (place and text[0].isalnum() and inside[place - 1].isalnum()) and not (
-            end < len(inside) and text[-1].isalnum() and inside[end].isalnum()
-        ):
+        begins = not place or not _is_word(inside[place - 1] + text[0])
+        if begins and (end == len(inside) or not _is_word(text[-1] + inside[end])):
             return True
         place = inside.find(text, place + 1)
     return False
+
+
+def _is_word(letters: str) -> bool:
+    return letters.isascii() and letters.isalnum()  # not every language has spaces between words
 
 
 def check_use_output_of(scope: Scope, name: str) -> Mismatch | None:
