@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
-from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of
+from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of, spans_shown
 from pytest_crewai_trace.expectations.tools import call_shown
 from pytest_crewai_trace.trace.render import short
 
@@ -150,9 +151,11 @@ def check_use_output_of(scope: Scope, name: str) -> Mismatch | None:
             spans=(*numbers_of(sources), *scope.marks),
         )
     calls = scope.spans("llm")
-    for call, message in new_messages(calls):
-        for source, text in outputs:
-            if _is_after(scope, call, source) and _stands_in(text, text_of(message)):
+    told = [(call, text_of(message)) for call, message in new_messages(calls)]
+    ids = [call.id for call, _ in told]
+    for source, text in reversed(outputs):  # the latest is the likeliest
+        for call, prompt in islice(told, bisect_right(ids, source.id), None):
+            if _stands_in(text, prompt) and _is_after(scope, call, source):
                 return None
     source, text = outputs[-1]
     later = [call for call in calls if _is_after(scope, call, source)]
@@ -170,7 +173,9 @@ def check_use_output_of(scope: Scope, name: str) -> Mismatch | None:
         if len(later) > 1
         else "its prompt does not have it",
         nearest=f"{name_of(source)} came to {short(text)}\nthe prompt ends with {_end_of(later[0])}",
-        advice=f"Hand it on: the later task needs context=[{name}], or to come after it in a sequential crew.",
+        advice=f"Hand it on: the later task needs context=[{name}], or to come after it in a sequential crew."
+        if source.kind == "task" and later[0].task_name
+        else "Hand it on: put it into the prompt.",
         spans=numbers_of([source, later[0]]),
     )
 
@@ -223,7 +228,7 @@ def check_use_tool_result(scope: Scope, name: str) -> Mismatch | None:
         return Mismatch(
             expected,
             f"{name} was called {given.often(len(calls))} and gave nothing",
-            nearest=f"{call_shown(calls[0])}: {calls[0].error or short(calls[0].result)}",
+            nearest=spans_shown(calls),
             advice="See why the tool failed, or came to nothing.",
             spans=numbers_of(calls),
         )
