@@ -20,10 +20,10 @@ ROOT = Path(__file__).parent.parent
 if Path(sys.path[0]).resolve() == Path(__file__).parent.resolve():
     sys.path[0] = str(ROOT)  # started as a script, not with -m
 
-from benchmarks import growth, startup  # noqa: E402
+from benchmarks import expectations, growth, startup  # noqa: E402
 from benchmarks.measure import Table  # noqa: E402
 
-PARTS = ("events", "growth", "memory", "replies", "startup")
+PARTS = ("events", "expectations", "growth", "memory", "replies", "startup")
 _COMPILED = (
     "pytest_crewai_trace",
     "benchmarks",
@@ -43,6 +43,7 @@ _VERSIONS = (
     "opentelemetry-sdk",
     "syrupy",
     "pytest-xdist",
+    "pydantic-evals",
 )
 
 
@@ -70,6 +71,11 @@ def measured(parts: list[str], *, times: int) -> Iterator[Table]:
         yield startup.tests(rounds=5 * times)
     if "growth" in parts:
         yield growth.table(rounds=2 * times)
+    if "expectations" in parts:
+        yield expectations.table(rounds=2 * times)
+        beside = expectations.peer(rounds=times)
+        if beside is not None:
+            yield beside
     if {"events", "memory", "replies"}.isdisjoint(parts):
         return
     with tempfile.TemporaryDirectory() as folder:
