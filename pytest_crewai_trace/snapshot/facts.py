@@ -49,6 +49,8 @@ _FULL: dict[str, tuple[str, ...]] = {
 }
 _PLAIN_KEY = re.compile(r"[\w-]{1,60}", re.ASCII)
 
+_NOT_SHOWN = frozenset({"role", "content", "tool_call_id"})  # of a message, apart
+
 # The path of a fact below its span ("arguments.query") and its value: a text, or JSON that has no parts.
 Fact = tuple[str, Any]
 
@@ -122,12 +124,14 @@ def _is_route(result: Any) -> bool:
 
 
 def _is_said_already(span: AnySpan, name: str, value: Any) -> bool:
-    """Whether another fact has it: the route of a method, the output of the task that an agent worked on."""
+    """Whether another fact has it: a method's route, the output of an agent's task, the calls that a model asks for."""
     match span.kind:
         case "method":
             return not value if name == "params" else name == "result" and _is_route(value)
         case "agent":
             return name == "output" and not span.lone
+        case "llm":
+            return bool(span.requested_tool_calls) and not isinstance(value, str)
         case _:
             return False
 
@@ -141,7 +145,9 @@ def _messages(messages: list[Message], earlier: list[Message]) -> Iterator[tuple
         yield "messages", {f"first_{shared}": "as in the call before"}
     for number, message in enumerate(messages[shared:], start=shared + 1):
         role = str(message.get("role") or "message")
-        rest = {key: value for key, value in message.items() if key not in ("role", "content") and value}
+        rest = {key: value for key, value in message.items() if key not in _NOT_SHOWN and value}
+        if isinstance(rest.get("tool_calls"), list):
+            rest["tool_calls"] = [_without_id(call) for call in rest["tool_calls"]]
         yield "messages", {f"{number}_{role}": message.get("content"), **({f"{number}_more": rest} if rest else {})}
 
 
@@ -157,6 +163,10 @@ class Custom:
     @property
     def asks_for_paths(self) -> bool:
         return not (self.normalise is None and self.matcher is None and self.exclude is None)
+
+
+def _without_id(call: Any) -> Any:
+    return {key: value for key, value in call.items() if key != "id"} if isinstance(call, dict) else call
 
 
 class Reader:
