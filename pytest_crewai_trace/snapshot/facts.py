@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from pytest_crewai_trace.trace.span import AnySpan
 
 _LONGEST_NAME = 120
-# A route is one word; anything longer that a method returns is its output.
-_ROUTE = re.compile(r"[A-Za-z_][\w.-]{0,39}")
 # The attributes of each kind that are shown as they are, by the level that first shows them.
 _CONTENT: dict[str, tuple[str, ...]] = {
     "crew": ("inputs", "output"),
@@ -109,7 +107,7 @@ def _called(span: AnySpan) -> Iterator[tuple[str, Any]]:
                 yield "result", span.result
             if span.cached:
                 yield "cached", True
-        case "method" if _is_route(span.result):
+        case "method" if span.router and span.result is not None:
             yield "route", span.result
         case "guardrail" | "planning" if span.success is not None:
             yield "passed", span.success
@@ -119,15 +117,11 @@ def _called(span: AnySpan) -> Iterator[tuple[str, Any]]:
             yield "outcome", span.outcome
 
 
-def _is_route(result: Any) -> bool:
-    return isinstance(result, bool) or (isinstance(result, str) and _ROUTE.fullmatch(result) is not None)
-
-
 def _is_said_already(span: AnySpan, name: str, value: Any) -> bool:
     """Whether another fact has it: a method's route, the output of an agent's task, the calls that a model asks for."""
     match span.kind:
         case "method":
-            return not value if name == "params" else name == "result" and _is_route(value)
+            return not value if name == "params" else name == "result" and span.router
         case "agent":
             return name == "output" and not span.lone
         case "llm":
