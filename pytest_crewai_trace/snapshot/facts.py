@@ -47,6 +47,7 @@ _FULL: dict[str, tuple[str, ...]] = {
 }
 _PLAIN_KEY = re.compile(r"[\w-]{1,60}", re.ASCII)
 
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 _NOT_SHOWN = frozenset({"role", "content", "tool_call_id"})  # of a message, apart
 
 # The path of a fact below its span ("arguments.query") and its value: a text, or JSON that has no parts.
@@ -193,9 +194,13 @@ class Reader:
         dropped = [rule.attribute for rule in self.options.ignore if rule.attribute is not None and rule.meets(above)]
         replaced = [(rule.attribute, new) for rule, new in self.options.replace if rule.attribute and rule.meets(above)]
         made: list[Fact] = []
+        is_plain = not dropped and not replaced
         # Depth first with a stack of its own, as data may be deeper than Python's recursion.
         stack: list[tuple[str, Any, Strength]] = []
         for name, value in attributes(span, self.level, earlier):
+            if is_plain and type(value) in _SCALARS:
+                made.append((name, self._clean(value, span.kind, name, Strength.NONE)))
+                continue
             stack.append((name, value, Strength.NONE))
             while stack:
                 path, item, named = stack.pop()
@@ -212,8 +217,16 @@ class Reader:
                     inside = max(named, strength_of(item[0])) if is_pair else named
                     stack.extend((f"{path}.{place}", inner, inside) for place, inner in reversed([*enumerate(item)]))
                 else:
-                    made.append((path, self.redactor.value(item, f"{span.kind}.{path}", named)))
+                    made.append((path, self._clean(item, span.kind, path, named)))
         return self._customised(made, above) if self.custom.asks_for_paths else made
+
+    def _clean(self, item: Any, kind: str, path: str, named: Strength) -> Any:
+        if named is Strength.NONE:
+            if item is None or type(item) is bool:
+                return item
+            if type(item) is str:
+                return self.redactor.text(item, f"{kind}.{path}")
+        return self.redactor.value(item, f"{kind}.{path}", named)
 
     def _customised(self, facts: list[Fact], above: list[tuple[str, str]]) -> list[Fact]:
         spans = [f"{kind} {name}" for kind, name in above]
