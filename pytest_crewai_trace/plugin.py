@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     if traced:
         _start(config)
-    if any("snapshot" in getattr(item, "fixturenames", ()) for item in items):
+    if any(not settings.SNAPSHOTS.isdisjoint(getattr(item, "fixturenames", ())) for item in items):
         _start_snapshots(config)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FIXTURES = frozenset({"crewai_trace"})
+SNAPSHOTS = frozenset({"snapshot", "crewai_snapshot"})
 MARKER = "crewai_trace"
 BUDGET = "crewai_budget"  # the marker, which traces its test too, and the ini option
 MARKER_ARGUMENTS = ("enabled",)
