@@ -82,7 +82,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         from pytest_crewai_trace.replay.session import start
 
         start(config)
-    if any("snapshot" in getattr(item, "fixturenames", ()) for item in items):
+    if any(not settings.SNAPSHOTS.isdisjoint(getattr(item, "fixturenames", ())) for item in items):
         _start_snapshots(config)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FIXTURES = frozenset({"crewai_trace"})
 SCRIPT, FAULTS = "crewai_llm", "crewai_faults"
 NETWORK = "crewai_network"
+SNAPSHOTS = frozenset({"snapshot", "crewai_snapshot"})
 MARKER = "crewai_trace"
 BUDGET = "crewai_budget"  # the marker, which traces its test too, and the ini option
 MARKER_ARGUMENTS = ("enabled",)
