@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_crewai_trace.replay.deck import CassetteInUse
     from pytest_crewai_trace.snapshot.assertion import TraceSnapshotAssertion
     from pytest_crewai_trace.trace.trace import Trace
 
@@ -31,3 +34,15 @@ def crewai_snapshot(snapshot: Any) -> TraceSnapshotAssertion:
     from pytest_crewai_trace.snapshot.plugin import fixture
 
     return fixture(snapshot)
+
+
+@pytest.fixture
+def crewai_cassette(request: pytest.FixtureRequest) -> Iterator[CassetteInUse]:
+    """The cassette of this test: what models and other servers answered when it was recorded is replayed.
+
+    Recorded with ``--crewai-record``. Like the marker ``crewai_cassette``, which says more.
+    """
+    from pytest_crewai_trace.replay.deck import cassette_in_use
+
+    with cassette_in_use(request) as cassette:
+        yield cassette

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_crewai_trace import settings
-from pytest_crewai_trace.fixtures import crewai_snapshot, crewai_trace
+from pytest_crewai_trace.fixtures import crewai_cassette, crewai_snapshot, crewai_trace
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-__all__ = ["crewai_snapshot", "crewai_trace"]
+__all__ = ["crewai_cassette", "crewai_snapshot", "crewai_trace"]
 
 _USAGE_ERROR = "crewai_trace_usage_error"  # what an xdist worker tells its controller
 
@@ -37,9 +37,19 @@ def pytest_configure(config: pytest.Config) -> None:
         "crewai_budget(llm_calls=, tool_calls=, input_tokens=, output_tokens=, total_tokens=, cost=, seconds=):"
         " trace this test, and fail it when it passes but uses more; None lifts a limit",
     )
+    config.addinivalue_line(
+        "markers",
+        "crewai_cassette(path=None, mode='by_request', volatile=(), allow_unused=False): replay the recorded replies "
+        "of models and tools",
+    )
     config.stash[settings.SETTINGS] = settings.resolve(config)
     if config.stash[settings.SETTINGS].enabled:
         _start(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> None:
+    settings.use_cassette(collector, obj)
 
 
 @pytest.hookimpl(trylast=True)
@@ -47,6 +57,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     try:
         traced = [item for item in items if settings.is_traced(item, config.stash[settings.SETTINGS])]
         _watch_budgets(config, items)
+        taped = [item for item in items if settings.has_cassette(item)]
+        for item in taped:
+            settings.cassette_mark(item)  # a mistake in it ends the session
     except pytest.UsageError as error:
         if not hasattr(config, "workeroutput"):
             raise
@@ -58,6 +71,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _start(config)
     if any("snapshot" in getattr(item, "fixturenames", ()) for item in items):
         _start_snapshots(config)
+    if taped:
+        from pytest_crewai_trace.replay.deck import start
+
+        start(config, taped)
 
 
 def _watch_budgets(config: pytest.Config, items: list[pytest.Item]) -> None:
