@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -188,11 +189,7 @@ def text_of(value: Any) -> str:
         return "\n".join(_indented(f"{key}:", inner) for key, inner in value.items())
     if isinstance(value, list) and value:
         return "\n".join(_indented("-", inner) for inner in value)
-    return (
-        {None: "null", True: "true", False: "false"}.get(value, str(value))
-        if not isinstance(value, dict | list)
-        else "none"
-    )
+    return "none" if isinstance(value, dict | list) else json.dumps(value)
 
 
 def _indented(head: str, value: Any) -> str:

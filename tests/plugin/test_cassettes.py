@@ -431,7 +431,7 @@ BROKEN = {
     "version: 1\ntest: test_it.py::test_one\ncalls:\n- request: {method: GET, url: x}\n  reply: {status: 9}\n": (
         "call 1 has no reply with a status between 100 and 599"
     ),
-    "version: 1\ntest: test_it.py::test_one\ncalls: [{request: {method: GET, url: x}, reply: {status: 200, base64: '?'}}]\n": (
+    "version: 1\ntest: t\ncalls: [{request: {method: GET, url: x}, reply: {status: 200, base64: '?'}}]\n": (
         "is broken: call 1"
     ),
     "interactions: []\nversion: 1\n": "it is a cassette of vcrpy or pytest-recording",
