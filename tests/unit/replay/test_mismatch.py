@@ -130,7 +130,7 @@ def test_a_long_change_is_cut():
             {
                 "system prompt": "S",
                 "message 1 (user)": "U",
-                "message 2 (function_call_output)": "type: function_call_output",
+                "message 2 (function_call_output)": "type: function_call_output\noutput: O",
             },
         ),
         ({"prompt": "P", "stream": True}, {"parameter prompt": "P", "parameter stream": "true"}),
