@@ -7,25 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.errors import (
+        CassetteError,
         CrewaiTraceError,
         HookError,
+        ReplayError,
         SpanLookupError,
         TraceAssertionError,
         TraceDocumentError,
         TraceIncompleteError,
+        UnusedReplyError,
     )
     from pytest_crewai_trace.expectations.fluent import Expectation, expect
     from pytest_crewai_trace.expectations.message import Mismatch
+    from pytest_crewai_trace.replay.deck import Cassette
     from pytest_crewai_trace.trace.span import Error, Span, SpanEvent, ToolCall
     from pytest_crewai_trace.trace.trace import Trace
     from pytest_crewai_trace.trace.usage import Usage
 
 __all__ = [
+    "Cassette",
+    "CassetteError",
     "CrewaiTraceError",
     "Error",
     "Expectation",
     "HookError",
     "Mismatch",
+    "ReplayError",
     "Span",
     "SpanEvent",
     "SpanLookupError",
@@ -34,6 +41,7 @@ __all__ = [
     "TraceAssertionError",
     "TraceDocumentError",
     "TraceIncompleteError",
+    "UnusedReplyError",
     "Usage",
     "expect",
 ]
@@ -41,6 +49,7 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("Error", "Span", "SpanEvent", "ToolCall"), "trace.span"),
     **dict.fromkeys(("Expectation", "expect"), "expectations.fluent"),
+    "Cassette": "replay.deck",
     "Mismatch": "expectations.message",
     "Trace": "trace.trace",
     "Usage": "trace.usage",

@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_crewai_trace.replay.deck import CassetteInUse
+    from pytest_crewai_trace.replay.deck import Cassette
     from pytest_crewai_trace.snapshot.assertion import TraceSnapshotAssertion
     from pytest_crewai_trace.trace.trace import Trace
 
@@ -37,7 +37,7 @@ def crewai_snapshot(snapshot: Any) -> TraceSnapshotAssertion:
 
 
 @pytest.fixture
-def crewai_cassette(request: pytest.FixtureRequest) -> Iterator[CassetteInUse]:
+def crewai_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     """The cassette of this test: what models and other servers answered when it was recorded is replayed.
 
     Recorded with ``--crewai-record``. Like the marker ``crewai_cassette``, which says more.

@@ -31,7 +31,7 @@ _RESERVED = re.compile(r"(?i)(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|\Z)")
 
 
 @dataclass(frozen=True)
-class CassetteInUse:
+class Cassette:
     """The cassette of the running test. ``record`` is what --crewai-record says."""
 
     path: Path
@@ -49,7 +49,7 @@ class CassetteInUse:
         return len(self.tape.new)
 
 
-IN_USE: pytest.StashKey[tuple[CassetteInUse, CassetteMark]] = pytest.StashKey()
+IN_USE: pytest.StashKey[tuple[Cassette, CassetteMark]] = pytest.StashKey()
 
 
 def start(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -63,7 +63,7 @@ def start(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 @contextlib.contextmanager
-def cassette_in_use(request: pytest.FixtureRequest) -> Iterator[CassetteInUse]:
+def cassette_in_use(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     """Replay or record, as long as a test and the fixtures that come after ours run."""
     item = cast("pytest.Item", request.node)
     start(request.config, [])
@@ -96,7 +96,7 @@ def cassette_in_use(request: pytest.FixtureRequest) -> Iterator[CassetteInUse]:
     if loaded is not None:
         in_order = mark.mode == "in_order"
         tape.play = InOrder(loaded.calls) if in_order else Index(loaded.calls, volatile, tape.clean)
-    in_use = CassetteInUse(path, record, tape)
+    in_use = Cassette(path, record, tape)
     item.stash[IN_USE] = (in_use, mark)
     try:
         with pytest.MonkeyPatch.context() as patch, playing(path, tape, **vcr):

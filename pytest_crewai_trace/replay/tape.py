@@ -249,12 +249,12 @@ def _data_of(asked: Any) -> bytes:
     data = _bytes(asked.body)
     if not data:
         return data
-    headers = {str(name).lower(): _string(value) for name, value in asked.headers.items()}
+    packed, kind = _string(asked.headers.get("content-encoding")), _string(asked.headers.get("content-type"))
     with contextlib.suppress(BodyError):  # compared and kept as it is
-        data = unpacked(data, [headers.get("content-encoding", "")])
-    kind = headers.get("content-type", "")
+        data = unpacked(data, [packed])
     if kind.startswith("multipart/") and "boundary=" in kind:
-        data = data.replace(kind.partition("boundary=")[2].strip('"').encode(), b"boundary")
+        boundary = kind.partition("boundary=")[2].partition(";")[0].strip('" ')  # random
+        data = data.replace(boundary.encode(), b"boundary")
     return data
 
 
