@@ -1,4 +1,4 @@
-"""``python benchmarks/run.py [--full] [--only cassettes events growth memory startup]``: tables, printed and in results.md."""
+"""``python benchmarks/run.py [--full] [--only cassettes events growth memory startup]``: printed, and in results.md."""
 
 from __future__ import annotations
 
