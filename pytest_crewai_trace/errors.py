@@ -67,24 +67,20 @@ class TraceDocumentError(CrewaiTraceError, ValueError):
     """A text that should be a trace is not one, or is of a newer schema than this version reads."""
 
 
-class ReplayError(BaseException):
-    """A run asked for what its test does not provide.
+class CassetteError(BaseException):
+    """A cassette has no reply to a request, is missing, or is broken.
 
-    Not an ``Exception``: neither crewAI nor the code under test may take it for an error of a model and try again.
+    Not an ``Exception``: no client, no tool and not crewAI may take it for an error of the network and try again.
     """
 
 
-class CassetteError(ReplayError):
-    """A cassette has no reply to a request, is missing, or is broken."""
-
-
 class UnusedReplyError(CrewaiTraceError, AssertionError):
-    """A test is over, and replies or faults that it prepared were never used."""
+    """A test is over, and recorded replies were never used."""
 
 
 def hide_from_traceback(info: Any) -> bool:
     """pytest's ``__tracebackhide__``: our own frames are left out where the error is one that we raise on purpose."""
-    return isinstance(info.value, CrewaiTraceError | ReplayError)
+    return isinstance(info.value, CrewaiTraceError | CassetteError)
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
