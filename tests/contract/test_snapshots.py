@@ -6,8 +6,6 @@ import asyncio
 import threading
 
 import pytest
-from examples.scripted_llm import ScriptedLLM as ExampleLLM
-from examples.scripted_llm import tool_call
 
 from examples.article_flow.flow import ArticleFlow
 from examples.market_briefing.crew import briefing_crew
@@ -29,7 +27,7 @@ PRICE = Calls((Call("latest_price", {"company": "Acme"}),))
 
 
 @pytest.mark.parametrize(("start", "runs"), [("kickoff", 100), ("akickoff", 20)])
-def test_many_runs_of_a_crew_with_concurrent_tasks_give_one_snapshot(crewai_trace, start, runs):
+def test_many_runs_of_a_crew_with_concurrent_tasks_give_one_snapshot(monkeypatch, crewai_trace, start, runs):
     """In half of the runs the one analyst waits for the other to be done, in half the other for the one."""
 
     def run(number):
@@ -53,7 +51,10 @@ def test_many_runs_of_a_crew_with_concurrent_tasks_give_one_snapshot(crewai_trac
             },
             native=True,
         )
-        crew = briefing_crew(model)
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        crew = briefing_crew()
+        for agent in crew.agents:
+            agent.llm = model
         if start == "kickoff":
             crew.kickoff(inputs={"company": "Acme"})
         else:
@@ -71,14 +72,12 @@ def test_many_runs_of_a_crew_with_concurrent_tasks_give_one_snapshot(crewai_trac
 # -- one edit at a time ----------------------------------------------------------------------------------------
 
 
-def briefing(*, company="Acme", calls=1, brief="Acme: 42 EUR", edit=None):
-    script = {
-        "News Reader": ["news"],
-        "Price Analyst": [*(tool_call("latest_price", company=company) for _ in range(calls)), "42 EUR"],
-        "Editor": [brief],
-        "Stand-in": [brief],
-    }
-    crew = briefing_crew(ExampleLLM(script))
+def briefing(crewai_llm, *, company="Acme", calls=1, brief="Acme: 42 EUR", edit=None):
+    crew = briefing_crew()
+    for _ in range(calls):
+        crewai_llm.agent("Price Analyst").call_tool("latest_price", company=company)
+    for role, text in {"News Reader": "news", "Price Analyst": "42 EUR", "Editor": brief, "Stand-in": brief}.items():
+        crewai_llm.agent(role).default(text)
     if edit is not None:
         edit(crew)
     crew.kickoff(inputs={"company": "Acme"})
@@ -105,14 +104,16 @@ def with_a_task_less(crew):
     del crew.tasks[0]
 
 
-def article(*verdicts):
-    drafts = [f"Draft {number}." for number, _ in enumerate(verdicts, start=1)]
-    ArticleFlow(ExampleLLM({"Author": drafts, "Critic": list(verdicts)})).kickoff(inputs={"topic": "tests"})
+def article(crewai_llm, *verdicts):
+    for number, verdict in enumerate(verdicts, start=1):
+        crewai_llm.agent("Author").reply(f"Draft {number}.")
+        crewai_llm.agent("Critic").reply(verdict)
+    ArticleFlow().kickoff(inputs={"topic": "tests"})
 
 
-def failing_article():
+def failing_article(crewai_llm):
     with pytest.raises(RuntimeError):
-        article("No.", "No!", "Never.")
+        article(crewai_llm, "No.", "No!", "Never.")
 
 
 def first_difference(trace, level):
@@ -135,25 +136,25 @@ def first_difference(trace, level):
     ],
     ids=["tool argument", "extra call", "other agent", "task"],
 )
-def test_an_edit_of_behaviour_is_named_first(crewai_trace, edit, first):
-    briefing()
-    briefing(**edit)
+def test_an_edit_of_behaviour_is_named_first(crewai_llm, crewai_trace, edit, first):
+    briefing(crewai_llm)
+    briefing(crewai_llm, **edit)
 
     assert first_difference(crewai_trace, "calls")[0] == first
 
 
-def test_an_error_is_named_first(crewai_trace):
-    briefing()
-    briefing(edit=with_a_tool_that_fails)
+def test_an_error_is_named_first(crewai_llm, crewai_trace):
+    briefing(crewai_llm)
+    briefing(crewai_llm, edit=with_a_tool_that_fails)
 
     first = first_difference(crewai_trace, "calls")[0]
     assert first.startswith("tool 'latest_price' failed: ")
     assert "no price of Acme" in first
 
 
-def test_another_output_is_named_at_its_level(crewai_trace):
-    briefing()
-    briefing(brief="Buy!")
+def test_another_output_is_named_at_its_level(crewai_llm, crewai_trace):
+    briefing(crewai_llm)
+    briefing(crewai_llm, brief="Buy!")
 
     assert first_difference(crewai_trace, "calls") == []
     assert (
@@ -161,9 +162,9 @@ def test_another_output_is_named_at_its_level(crewai_trace):
     )
 
 
-def test_another_route_is_named_first(crewai_trace):
-    article("APPROVE")
-    article("Too long.", "APPROVE")
+def test_another_route_is_named_first(crewai_llm, crewai_trace):
+    article(crewai_llm, "APPROVE")
+    article(crewai_llm, "Too long.", "APPROVE")
 
     said = first_difference(crewai_trace, "calls")
     assert said[:2] == [
@@ -172,16 +173,16 @@ def test_another_route_is_named_first(crewai_trace):
     ]
 
 
-def test_a_flow_that_fails_says_so_first(crewai_trace):
-    article("No.", "No!", "APPROVE")
-    failing_article()
+def test_a_flow_that_fails_says_so_first(crewai_llm, crewai_trace):
+    article(crewai_llm, "No.", "No!", "APPROVE")
+    failing_article(crewai_llm)
 
     assert first_difference(crewai_trace, "calls")[0].startswith("method 'review' failed: \"RuntimeError: not approved")
 
 
-def test_a_backstory_changes_no_snapshot_below_full(crewai_trace):
-    briefing()
-    briefing(edit=with_another_backstory)
+def test_a_backstory_changes_no_snapshot_below_full(crewai_llm, crewai_trace):
+    briefing(crewai_llm)
+    briefing(crewai_llm, edit=with_another_backstory)
 
     for level in LEVELS[:-1]:
         assert first_difference(crewai_trace, level) == []
@@ -201,9 +202,9 @@ class Result:
         self.asserted_data, self.recalled_data = asserted, recalled
 
 
-def test_full_names_the_version_of_crewai_when_only_texts_differ(crewai_trace, request):
-    briefing()
-    briefing(edit=with_another_backstory)
+def test_full_names_the_version_of_crewai_when_only_texts_differ(crewai_llm, crewai_trace, request):
+    briefing(crewai_llm)
+    briefing(crewai_llm, edit=with_another_backstory)
     before, after = crewai_trace.roots
     now, then = (
         Compared(crew, Options.of(level="full"), crewai=v) for crew, v in ((after, "1.15.30"), (before, "1.13.0"))
