@@ -88,6 +88,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         taped = [item for item in items if settings.has_cassette(item)]
         for item in taped:
             settings.cassette_mark(item)  # a mistake in it ends the session
+            settings.network_allowed(item, config.stash[settings.SETTINGS])
     except pytest.UsageError as error:
         if not hasattr(config, "workeroutput"):
             raise

@@ -16,14 +16,16 @@ from typing import Any, cast
 import pytest
 
 from pytest_crewai_trace import session as tracing
-from pytest_crewai_trace.errors import UnusedReplyError, hide_from_traceback
+from pytest_crewai_trace.errors import NetworkBlockedError, UnusedReplyError, hide_from_traceback
 from pytest_crewai_trace.redaction import redactor_of
 from pytest_crewai_trace.replay.cassette import CassetteFileError, Loaded, load, save
 from pytest_crewai_trace.replay.matching import Index, InOrder, Volatile
 from pytest_crewai_trace.replay.mismatch import Explanation, shown, unused
+from pytest_crewai_trace.replay.network import NetworkBlock
 from pytest_crewai_trace.replay.player import playing
+from pytest_crewai_trace.replay.session import CREWAIS_OWN, INSTEAD, without_libraries
 from pytest_crewai_trace.replay.tape import Tape
-from pytest_crewai_trace.settings import CASSETTE, CassetteMark, cassette_mark
+from pytest_crewai_trace.settings import CASSETTE, SETTINGS, CassetteMark, cassette_mark, network_allowed
 
 __tracebackhide__ = hide_from_traceback
 _NAME = "crewai_trace_deck"
@@ -49,7 +51,7 @@ class Cassette:
         return len(self.tape.new)
 
 
-IN_USE: pytest.StashKey[tuple[Cassette, CassetteMark]] = pytest.StashKey()
+IN_USE: pytest.StashKey[tuple[Cassette, CassetteMark, NetworkBlock | None]] = pytest.StashKey()
 
 
 def start(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -75,7 +77,8 @@ def cassette_in_use(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     volatile = Volatile(mark.volatile)
     redactor = redactor_of(request.config, item.ihook)
     recording = tracing.start(request.config).recording
-    vcr = _vcr_options(request)
+    config = _fixture(request, "vcr_config") or {}
+    vcr = _vcr_options(request, config)
     tape = Tape(
         play=None,
         record=record in ("all", "new_episodes") or (record == "once" and loaded is None),
@@ -97,14 +100,19 @@ def cassette_in_use(request: pytest.FixtureRequest) -> Iterator[Cassette]:
         in_order = mark.mode == "in_order"
         tape.play = InOrder(loaded.calls) if in_order else Index(loaded.calls, volatile, tape.clean)
     in_use = Cassette(path, record, tape)
-    item.stash[IN_USE] = (in_use, mark)
+    block = None if tape.record else _block(item, config)
+    item.stash[IN_USE] = (in_use, mark, block)
     try:
         with pytest.MonkeyPatch.context() as patch, playing(path, tape, **vcr):
+            if block is not None:
+                block.start()
             # LiteLLM asks GitHub for its prices when it is imported, which one test of a run would have recorded.
             if "LITELLM_LOCAL_MODEL_COST_MAP" not in os.environ:
                 patch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
             yield in_use
     finally:
+        if block is not None:
+            block.stop()
         if tape.new and not tape.problems:
             new = [call for _, call in sorted(tape.new, key=lambda made: made[0])]
             save(path, [*(loaded.calls if loaded is not None else ()), *new], item.nodeid, again)
@@ -157,6 +165,17 @@ def _command(item: pytest.Item) -> str:
     return f"pytest {shlex.quote(test) if os.name == 'posix' else subprocess.list2cmdline([test])}"
 
 
+def _block(item: pytest.Item, config: dict[str, Any]) -> NetworkBlock | None:
+    """What keeps a test that replays off the network, but for the hosts that are let through."""
+    settings = item.config.stash[SETTINGS]
+    allowed = network_allowed(item, settings)
+    if allowed is None:
+        return None
+    allowed += tuple(host for host in config.get("ignore_hosts", ()) if isinstance(host, str))
+    allowed += () if settings.guard else CREWAIS_OWN
+    return NetworkBlock("this test replays a cassette and has no network", INSTEAD, allowed)
+
+
 def _is_ci() -> bool:
     return any(os.environ.get(name, "") not in ("", "0", "false") for name in ("CI", "BUILD_NUMBER"))
 
@@ -185,9 +204,9 @@ _SHARED = (
 )
 
 
-def _vcr_options(request: pytest.FixtureRequest) -> dict[str, Any]:
+def _vcr_options(request: pytest.FixtureRequest, config: dict[str, Any]) -> dict[str, Any]:
     """What ``vcr_config`` and ``pytest_recording_configure`` ask of vcrpy, where it means the same here."""
-    given = {name: value for name, value in (_fixture(request, "vcr_config") or {}).items() if name in _SHARED}
+    given = {name: value for name, value in config.items() if name in _SHARED}
     hook = getattr(request.config.hook, "pytest_recording_configure", None)
     configured = hook is not None and bool(hook.get_hookimpls())
     if not given and not configured:
@@ -214,12 +233,12 @@ class Deck:
             outcome = yield
         except (KeyboardInterrupt, pytest.exit.Exception):
             raise
-        except BaseException:
+        except BaseException as error:
             # Whatever crewAI or the test made of it, this is what happened.
-            self._tell(item)
+            self._tell(item, error)
             raise
         self._tell(item)
-        in_use, mark = item.stash.get(IN_USE, (None, None))
+        in_use, mark, _ = item.stash.get(IN_USE, (None, None, None))
         if in_use is not None and mark is not None and in_use.record == "none" and not mark.allow_unused:
             calls = () if in_use.tape.play is None else in_use.tape.play.calls
             told = unused(calls, shown(in_use.path), f"{_command(item)} --crewai-record all")
@@ -227,10 +246,13 @@ class Deck:
                 raise UnusedReplyError(told)
         return outcome
 
-    def _tell(self, item: pytest.Item) -> None:
-        in_use, _ = item.stash.get(IN_USE, (None, None))
+    def _tell(self, item: pytest.Item, error: BaseException | None = None) -> None:
+        in_use, _, block = item.stash.get(IN_USE, (None, None, None))
         if in_use is not None and in_use.tape.problems:
-            raise in_use.tape.problems[0].with_traceback(None) from None
+            trace = None if error is None else without_libraries(error.__traceback__)
+            raise in_use.tape.problems[0].with_traceback(trace) from None
+        if block is not None and (told := block.told()) is not None and not isinstance(error, NetworkBlockedError):
+            raise NetworkBlockedError(told) from error
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:

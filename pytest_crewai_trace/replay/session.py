@@ -18,12 +18,12 @@ from pytest_crewai_trace.replay.seam import Seam
 from pytest_crewai_trace.settings import FAULTS, SCRIPT, SETTINGS, network_allowed
 
 _NAME = "crewai_trace_replay"
-_INSTEAD = (
+INSTEAD = (
     'Give the tool a stand-in, or let it through with @pytest.mark.crewai_network(allow=["host"]), or all of it with '
     "crewai_network(block=False) or ini crewai_block_network = false."
 )
 # Where crewAI's own traffic goes, which the guard keeps out of tests, unless it is switched off.
-_CREWAIS_OWN = ("telemetry.crewai.com", "app.crewai.com", "pypi.org")
+CREWAIS_OWN = ("telemetry.crewai.com", "app.crewai.com", "pypi.org")
 
 
 class Prepared:
@@ -42,8 +42,8 @@ class Prepared:
             settings = self.item.config.stash[SETTINGS]
             allowed = network_allowed(self.item, settings)
             if allowed is not None:
-                allowed += () if settings.guard else _CREWAIS_OWN
-                self.block = NetworkBlock("this test has a script and no network", _INSTEAD, allowed)
+                allowed += () if settings.guard else CREWAIS_OWN
+                self.block = NetworkBlock("this test has a script and no network", INSTEAD, allowed)
                 self.block.start()
         return cast("Script", self.seam.script)
 

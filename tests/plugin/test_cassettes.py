@@ -632,3 +632,37 @@ def test_the_folder_of_pytest_recording_and_a_path(recording):
 
     assert cassettes(recording) == ["tapes/shared.yaml"]
     assert len(recording.server.requests) == 2
+
+
+# -- off the network ---------------------------------------------------------------------------------------------------
+
+
+def test_what_is_not_http_is_kept_off_the_network_and_named(taped):
+    write(
+        taped,
+        """
+        import socket
+
+        @pytest.mark.crewai_cassette
+        def test_one():
+            model().call("one")
+            socket.create_connection(("192.0.2.1", 80), timeout=1)
+
+        @pytest.mark.crewai_cassette
+        @pytest.mark.crewai_network(allow=["192.0.2.1"])
+        def test_two():
+            model().call("one")
+            with pytest.raises(OSError):
+                socket.create_connection(("192.0.2.1", 80), timeout=0.01)
+        """,
+    )
+    for name in ("test_one", "test_two"):  # recording has the network, and there is none here
+        taped.run("--crewai-record", "once", "-k", name)
+
+    result = taped.run()
+
+    result.assert_outcomes(passed=1, failed=1)
+    assert "this test replays a cassette and has no network, but a connection was tried to 192.0.2.1:80" in failure(
+        result
+    )
+    assert "test_it.py:" in failure(result)
