@@ -92,13 +92,6 @@ def with_another_backstory(crew):
         agent.backstory = "Something else altogether."
 
 
-def with_a_tool_that_fails(crew):
-    def fail(company):
-        raise LookupError(f"no price of {company}")
-
-    crew.agents[1].tools[0].func = fail
-
-
 def with_a_task_less(crew):
     crew.tasks[2].context = [crew.tasks[1]]
     del crew.tasks[0]
@@ -143,9 +136,12 @@ def test_an_edit_of_behaviour_is_named_first(crewai_llm, crewai_trace, edit, fir
     assert first_difference(crewai_trace, "calls")[0] == first
 
 
-def test_an_error_is_named_first(crewai_llm, crewai_trace):
+def test_an_error_is_named_first(crewai_llm, crewai_trace, monkeypatch):
+    def fail(company):
+        raise LookupError(f"no price of {company}")
+
     briefing(crewai_llm)
-    briefing(crewai_llm, edit=with_a_tool_that_fails)
+    briefing(crewai_llm, edit=lambda crew: monkeypatch.setattr(crew.agents[1].tools[0], "func", fail))
 
     first = first_difference(crewai_trace, "calls")[0]
     assert first.startswith("tool 'latest_price' failed: ")

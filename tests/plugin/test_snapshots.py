@@ -32,7 +32,7 @@ OUTPUT = ("-p", "syrupy", "-p", "no:randomly", "-rA", "--tb=short")
 @pytest.fixture
 def snapshots(project, monkeypatch):
     monkeypatch.setattr(syrupy, "_syrupy", syrupy._syrupy)  # each inner session puts itself there
-    for name in ("CI", "BUILD_NUMBER"):
+    for name in ("CI", "BUILD_NUMBER", "PYTEST_XDIST_WORKER"):  # what syrupy heeds
         monkeypatch.delenv(name, raising=False)
     return Snapshots(project)
 
