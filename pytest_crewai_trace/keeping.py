@@ -1,0 +1,133 @@
+"""What a session does with a finished trace: clean it, keep it, put what others show of it on the report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import pytest
+
+from pytest_crewai_trace.settings import SETTINGS, keep_of
+from pytest_crewai_trace.store.attempt import Attempt, outcome_of
+from pytest_crewai_trace.store.clean import Cleaning, chain
+from pytest_crewai_trace.store.surroundings import ci, git, versions
+from pytest_crewai_trace.store.writer import Store
+from pytest_crewai_trace.trace.trace import Trace, TraceOrigin
+from pytest_crewai_trace.trace.usage import Usage
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.report.terminal import Counts
+
+_LONGEST_MESSAGE = 10_000
+
+
+class KeptOnReport(TypedDict):
+    """What travels on a report of where its trace went; ``path`` as seen from where pytest was started."""
+
+    path: str | None
+    problem: str | None
+    dropped: int
+
+
+class Keeping:
+    """The cleaning and the store of one process."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        settings = self.settings = config.stash[SETTINGS]
+        self._root = config.rootpath
+        self._here = config.invocation_params.dir
+        hook = config.pluginmanager.hook.pytest_crewai_trace_redact
+        self.cleaning = Cleaning(settings.redact, chain(reversed(hook.get_hookimpls())))
+        self._store = Store(
+            settings.folder,
+            settings.run,
+            self.cleaning,
+            most_bytes=settings.most_bytes,
+            root=self._root,
+            is_default=settings.folder_is_default,
+        )
+        self._cleaned: tuple[Trace, Trace] | None = None
+        self._told_of_hook = False
+
+    def clean(self, trace: Trace) -> Trace:
+        """A trace as it may be shown; that of the running test is made once."""
+        if self._cleaned is None or self._cleaned[0] is not trace:
+            self._cleaned = (trace, self.cleaning.trace(trace))
+        return self._cleaned[1]
+
+    def keep(
+        self, item: pytest.Item, phases: dict[str, pytest.TestReport], trace: Trace, counts: Counts, attempt: int
+    ) -> KeptOnReport | None:
+        """Write the trace of an attempt that has ended, if it is one of those that stay."""
+        if trace.empty and trace.complete:
+            return None
+        outcome = outcome_of(phases)
+        keep = keep_of(item, self.settings)
+        facts = Attempt(
+            test_id=item.nodeid,
+            outcome=outcome,
+            attempt=attempt,
+            started_at=trace.origin.started_at,
+            durations={when: round(report.duration, 6) for when, report in phases.items()},
+            message=_message(phases),
+            spans=len(trace.all_spans),
+            usage=Usage(**counts["usage"]),
+            costs=counts["costs"],
+            tool_seconds=round(counts["tool_seconds"], 6),
+            **self._around(),
+        )
+        return self._kept(facts, trace) if keep == "all" or (keep == "failed" and facts.bad) else None
+
+    def keep_crashed(self, test_id: str, worker: str | None, message: str) -> KeptOnReport | None:
+        """Write down that a test took its process with it, and its trace."""
+        if self.settings.keep == "none":
+            return None
+        trace = Trace(
+            incomplete=("the process died, and with it the trace of this test",), origin=TraceOrigin(test_id=test_id)
+        )
+        facts = Attempt(test_id=test_id, outcome="crashed", message=message, **{**self._around(), "worker": worker})
+        return self._kept(facts, trace)
+
+    def _around(self) -> dict[str, Any]:
+        return {
+            "run": self.settings.run,
+            "worker": self.settings.worker,
+            "versions": versions(),
+            "git": git(self._root),
+            "ci": ci(),
+        }
+
+    def _kept(self, facts: Attempt, trace: Trace) -> KeptOnReport:
+        kept = self._store.keep(facts, trace)
+        path = kept.path
+        if path is not None and path.is_relative_to(self._here):
+            path = path.relative_to(self._here)
+        shown = None if path is None else path.as_posix()
+        return KeptOnReport(path=shown, problem=kept.problem or self._hook_problem(), dropped=kept.dropped)
+
+    def _hook_problem(self) -> str | None:
+        if not self.cleaning.failures or self._told_of_hook:
+            return None
+        self._told_of_hook = True
+        error = self.cleaning.failures[0]
+        said = f"{type(error).__name__}: {error}"
+        return f"pytest_crewai_trace_redact raised {said}; the texts that it was given were dropped"
+
+
+def _message(phases: dict[str, pytest.TestReport]) -> str | None:
+    """What the first failure said."""
+    for report in phases.values():
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            said = getattr(crash, "message", None) or report.longreprtext
+            return str(said)[:_LONGEST_MESSAGE] or None
+    return None
+
+
+KEEPING: pytest.StashKey[Keeping] = pytest.StashKey()
+
+
+def keeping_of(config: pytest.Config) -> Keeping:
+    """The one of this process; made when it is needed, as it needs pydantic."""
+    if KEEPING not in config.stash:
+        config.stash[KEEPING] = Keeping(config)
+    return config.stash[KEEPING]

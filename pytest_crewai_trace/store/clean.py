@@ -1,0 +1,152 @@
+"""A trace as it may be stored and shown: without secrets, and not too large."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from pytest_crewai_trace.trace.document import as_text, load, to_document
+from pytest_crewai_trace.trace.redact import Hook, Redactor, known_secrets
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.trace.trace import Trace
+
+MOST_BYTES = 50_000_000
+# Most spans, and most characters of a text: tried in this order until the whole is small enough.
+_SIZES: tuple[tuple[int, int | None], ...] = (
+    (20_000, None),
+    (20_000, 10_000),
+    (20_000, 1_000),
+    (2_000, 1_000),
+    (100, 100),
+)
+# Of a span, what says nothing of what was said: a pattern of the user's that meets it must not break the document.
+_STRUCTURE = frozenset({"kind", "id", "parent_id", "status", "start", "end", "messages"})
+_REMEMBERED = 200  # characters of a text whose redaction is remembered
+_MOST_REMEMBERED = 20_000
+
+
+class _Remembering(Redactor):
+    """Looks at a text that comes again and again, such as a key or a role, once. A hook is asked each time."""
+
+    def __init__(self, patterns: Iterable[str], secrets: dict[str, str], hook: Hook | None) -> None:
+        super().__init__(patterns, secrets, hook)
+        self._remembered: dict[str, str] = {}
+
+    def _scanned(self, text: str, levels: int) -> str:
+        if len(text) > _REMEMBERED or levels != 3:
+            return super()._scanned(text, levels)
+        found = self._remembered.get(text)
+        if found is None:
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[text] = super()._scanned(text, levels)
+        return found
+
+
+class Cleaning:
+    """Takes secrets out of traces; knows those of the environment, also of variables that are gone again."""
+
+    def __init__(self, patterns: Iterable[str] = (), hook: Hook | None = None) -> None:
+        self._patterns = tuple(patterns)
+        self._hook = hook
+        self._environment: dict[str, str] = {}
+        self._secrets: dict[str, str] = {}
+        self._redactor = _Remembering(self._patterns, {}, hook)
+        self.look()
+
+    def look(self) -> None:
+        """Take note of what the environment holds now: a fixture or a ``.env`` may have put something there."""
+        environment = dict(os.environ)
+        if environment == self._environment:
+            return
+        self._environment = environment
+        secrets = {**self._secrets, **known_secrets(environment)}
+        if secrets != self._secrets:
+            self._secrets = secrets
+            failures = self._redactor.failures
+            self._redactor = _Remembering(self._patterns, secrets, self._hook)
+            self._redactor.failures = failures
+
+    @property
+    def failures(self) -> list[Exception]:
+        """What the user's hook raised; each time a text was dropped."""
+        return self._redactor.failures
+
+    def value(self, value: Any, where: str) -> Any:
+        return self._redactor.value(value, where)
+
+    def text_of(self, trace: Trace) -> str:
+        """The document of a trace as JSON, without secrets and of at most ``MOST_BYTES``."""
+        cleaned = 0
+        for most_spans, most in _SIZES:
+            if most_spans != cleaned:
+                document, cleaned = self._clean(to_document(trace, most_spans=most_spans)), most_spans
+            # Cut where no secret is left: half of one would not be found.
+            text = as_text(document if most is None else _shortened(document, most))
+            if len(text) <= MOST_BYTES and len(text.encode()) <= MOST_BYTES:
+                break
+        return text
+
+    def trace(self, trace: Trace) -> Trace:
+        """A trace without secrets, to be shown."""
+        return load(self.text_of(trace))
+
+    def _clean(self, document: dict[str, Any]) -> dict[str, Any]:
+        value = self._redactor.value
+        made = dict(document)
+        for name in ("incomplete", "events"):
+            if name in document:
+                made[name] = value(document[name], name)
+        made["messages"] = [{**link, "tail": value(link["tail"], "messages")} for link in document["messages"]]
+        made["spans"] = [self._clean_span(span) for span in document["spans"]]
+        if "origin" in document:
+            made["origin"] = self._clean_origin(document["origin"], "origin")
+        return made
+
+    def _clean_span(self, span: dict[str, Any]) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for name, value in span.items():
+            where = f"{span['kind']}.{name}"
+            if name in _STRUCTURE or not isinstance(value, str | list | dict):
+                made[name] = value
+            elif name == "origin":
+                made[name] = self._clean_origin(value, where)
+            else:
+                made[name] = self._redactor.value(value, where)
+        return made
+
+    def _clean_origin(self, origin: Any, where: str) -> dict[str, Any]:
+        return {
+            name: value if name == "started_at" else self._redactor.value(value, f"{where}.{name}")
+            for name, value in origin.items()
+        }
+
+
+def _shortened(value: Any, most: int) -> Any:
+    """Plain data with its long texts cut, each with a mark that says how much is gone."""
+    if isinstance(value, str):
+        return value if len(value) <= most else f"{value[:most]}… [{len(value) - most:,} more characters]"
+    if isinstance(value, dict):
+        return {key: _shortened(item, most) for key, item in value.items()}
+    return [_shortened(item, most) for item in value] if isinstance(value, list) else value
+
+
+def chain(implementations: Iterable[Any]) -> Hook | None:
+    """The implementations of our hook as one function: each gets what the one before it left."""
+    called = list(implementations)
+    if not called:
+        return None
+
+    def redact(text: str, where: str) -> str | None:
+        for each in called:
+            arguments = {"text": text, "where": where}
+            given = each.function(*(arguments[name] for name in each.argnames))
+            if given is not None:
+                if type(given) is not str:
+                    raise TypeError(f"it gave {type(given).__name__}, not str or None")
+                text = given
+        return text
+
+    return redact
