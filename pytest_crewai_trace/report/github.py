@@ -60,7 +60,7 @@ def _row(one: Counts) -> str:
         _text(one["test"]) + attempt,
         str(usage.requests),
         tokens if usage.requests else "",
-        " ".join(costs([one])) if usage.requests else "",
+        " ".join(costs([one["costs"]])) if usage.requests else "",
         f"{one['seconds']:.1f}",
     )
     return f"| {' | '.join(cells)} |\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -122,36 +122,36 @@ def storage_lines(kept: list[KeptOnReport]) -> Iterator[str]:
     """Where the traces are, and what went wrong with some."""
     paths = [one["path"] for one in kept if one["path"] is not None]
     if paths:
-        yield f"kept {_plural(len(paths), 'trace')} in {Path(paths[0]).parent}"
+        yield f"kept {plural(len(paths), 'trace')} in {Path(paths[0]).parent}"
     lost = [one for one in kept if one["path"] is None]
     problems = list(dict.fromkeys(one["problem"] for one in kept if one["problem"]))
     for problem in problems[:3]:
-        yield f"{_plural(len(lost), 'trace')} could not be kept: {problem}" if lost else problem
+        yield f"{plural(len(lost), 'trace')} could not be kept: {problem}" if lost else problem
     dropped = sum(one["dropped"] for one in kept)
     if dropped:
-        yield f"dropped {_plural(dropped, 'old trace')}: the folder was full"
+        yield f"dropped {plural(dropped, 'old trace')}: the folder was full"
 
 
 def summary(traced: list[Counts]) -> str:
     """``12 traces, 34 LLM calls, 12.3k tokens, $0.04, 1.2 s in tools``."""
     seconds = sum(one["tool_seconds"] for one in traced)
-    return ", ".join([_plural(len(traced), "trace"), *_numbers(traced), f"{seconds:.1f} s in tools"])
+    return ", ".join([plural(len(traced), "trace"), *_numbers(traced), f"{seconds:.1f} s in tools"])
 
 
 def _numbers(traced: list[Counts]) -> list[str]:
     from pytest_crewai_trace.trace.usage import Usage
 
     usage = Usage.total(Usage(**one["usage"]) for one in traced)
-    calls = [_plural(usage.requests, "LLM call")]
+    calls = [plural(usage.requests, "LLM call")]
     if not usage.requests:
         return calls
-    unknown = f" ({_plural(usage.unreported, 'call')} did not say)" if usage.unreported else ""
-    return [*calls, f"{_short(usage.total_tokens)} tokens{unknown}", *costs(traced)]
+    unknown = f" ({plural(usage.unreported, 'call')} did not say)" if usage.unreported else ""
+    return [*calls, f"{short_number(usage.total_tokens)} tokens{unknown}", *costs(one["costs"] for one in traced)]
 
 
-def costs(traced: list[Counts]) -> list[str]:
+def costs(by_model: Iterable[Mapping[str, str | None]]) -> list[str]:
     """``$0.04``, and how many models have no price; nothing where none has one."""
-    known = [(model, cost) for one in traced for model, cost in one["costs"].items()]
+    known = [(model, cost) for one in by_model for model, cost in one.items()]
     priced = [Decimal(cost) for _, cost in known if cost is not None]
     unpriced = {model for model, cost in known if cost is None}
     if not priced:
@@ -160,14 +160,16 @@ def costs(traced: list[Counts]) -> list[str]:
     digits = max(2, 1 - total.adjusted()) if total else 0  # two that say something
     shown = f"{total:.{digits}f}"
     shown = shown[:-1] if digits > 2 and shown.endswith("0") else shown
-    return [f"${shown}" + (f" and {_plural(len(unpriced), 'model')} without a price" if unpriced else "")]
+    return [f"${shown}" + (f" and {plural(len(unpriced), 'model')} without a price" if unpriced else "")]
 
 
-def _plural(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
+    """``1 trace``, ``2 traces``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _short(number: int) -> str:
+def short_number(number: int) -> str:
+    """``12.3k``."""
     return str(number) if number < 1_000 else f"{number / 1e3:.1f}k" if number < 999_950 else f"{number / 1e6:.1f}M"
 
 

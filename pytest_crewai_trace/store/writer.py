@@ -101,23 +101,17 @@ class Store:
         return name
 
     def _made_folder(self) -> Path:
-        """This run's folder. The outermost one that is made here says to git that it is not its business."""
+        """This run's folder."""
         folder = self.folder
         if self._is_default and folder.is_symlink() and not _is_inside(folder, self._root):
             raise OSError(
                 0, "a link that leads out of the project; --crewai-trace-dir says that it is meant", str(folder)
             )
+        new_folder(folder)
         run = folder / self.run
-        for made in (folder, run):
-            try:
-                made.parent.mkdir(parents=True, exist_ok=True)
-                made.mkdir(mode=0o700)
-            except FileExistsError:
-                if not made.is_dir() or (made is run and made.is_symlink()):
-                    raise NotADirectoryError(20, "not a folder", str(made)) from None
-            else:
-                if made is folder or not (folder / ".gitignore").exists():
-                    (made / ".gitignore").write_text(_IGNORE, encoding="utf-8")
+        if run.is_symlink():
+            raise NotADirectoryError(20, "not a folder", str(run))
+        new_folder(run)
         return run
 
     def _make_room(self, written: Path, size: int) -> int:
@@ -154,6 +148,23 @@ class Store:
                         yield _File(".passed." not in entry.name, stat.st_mtime, entry.path, stat.st_size)
                     elif entry.name.startswith(_TEMPORARY) and stat.st_mtime < time.time() - _ABANDONED:
                         _unlink(entry.path)
+
+
+def new_folder(folder: Path) -> None:
+    """Make a folder, if there is none, for its owner alone. The outermost one says to git that it is not its business.
+
+    Raises:
+        OSError: there is something else in its place, or it cannot be made.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise NotADirectoryError(20, "not a folder", str(folder)) from None
+        return
+    if not (folder.parent / ".gitignore").exists() or not RUN_NAME.fullmatch(folder.name):
+        (folder / ".gitignore").write_text(_IGNORE, encoding="utf-8")
 
 
 def _entries(folder: str | Path) -> list[os.DirEntry[str]]:

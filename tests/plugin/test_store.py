@@ -241,7 +241,7 @@ def test_s57_any_test_id_has_one_file_inside_the_folder(crews):
 
     crews.run("--crewai-trace").assert_outcomes(passed=len(IDS))
 
-    files = [path for path in crews.path.rglob("*.jsonl")]
+    files = list(crews.path.rglob("*.jsonl"))
     assert len({path.name.lower() for path in files}) == len(IDS)
     assert {path.parent.parent for path in files} == {crews.path / FOLDER}
     assert all(path.name.isascii() and len(path.name) < 150 for path in files)
@@ -293,10 +293,8 @@ def test_s40_a_link_out_of_the_project(crews, named, tmp_path_factory):
 
     assert outcomes(target) == ({"test_failed": "failed"} if named else {})
     if not named:
-        assert said(result) == [
-            "crewai-trace: 1 trace could not be kept: a link that leads out of the project; --crewai-trace-dir says "
-            f"that it is meant ({crews.path / FOLDER})"
-        ]
+        why = "a link that leads out of the project; --crewai-trace-dir says that it is meant"
+        assert said(result) == [f"crewai-trace: 1 trace could not be kept: {why} ({crews.path / FOLDER})"]
 
 
 @pytest.fixture
