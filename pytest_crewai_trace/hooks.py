@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pytest
@@ -19,9 +19,18 @@ def pytest_crewai_trace_captured(item: pytest.Item, trace: Trace) -> None:
 
 
 def pytest_crewai_trace_redact(text: str, where: str) -> str | None:
-    """Called with each text before it is stored or shown: give it back, changed, or ``None``.
+    """Take secrets out of a text that is about to be stored, shown or sent; give it back, or ``None`` to leave it.
 
-    It has been through the built-in redaction already. ``where`` says what it is: ``llm.response``,
-    ``tool.arguments.query``, ``messages``. Where an implementation raises, the text is dropped and the error is
-    reported as its own.
+    What we find ourselves is gone from it already. ``where`` says where it stands, such as ``tool.arguments.query``.
+    Every implementation is called, on what the one before left. One that raises, or gives something else, loses the
+    text: it is dropped, and the error reported as that plugin's.
+    """
+
+
+def pytest_crewai_trace_normalize(value: Any, path: str) -> Any:
+    """Make equal, for a snapshot, what differs from run to run; give another value back, or ``None`` to leave it.
+
+    ``value`` is a text, number, truth value or ``None``, redacted; ``path`` is as for ``ignore=``, from the outermost
+    span on: ``crew crew > task research > tool search > arguments.query``. Every implementation is called, on what
+    the one before left. An exception fails the comparison, with the name of the plugin that raised it.
     """

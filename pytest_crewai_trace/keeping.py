@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import pytest
 
+from pytest_crewai_trace.redaction import redactor_of
 from pytest_crewai_trace.settings import SETTINGS, keep_of
 from pytest_crewai_trace.store.attempt import Attempt, outcome_of
-from pytest_crewai_trace.store.clean import Cleaning, chain
+from pytest_crewai_trace.store.clean import Cleaning
 from pytest_crewai_trace.store.surroundings import ci, git, versions
 from pytest_crewai_trace.store.writer import Store
 from pytest_crewai_trace.trace.trace import Trace, TraceOrigin
@@ -35,8 +36,8 @@ class Keeping:
         settings = self.settings = config.stash[SETTINGS]
         self._root = config.rootpath
         self._here = config.invocation_params.dir
-        hook = config.pluginmanager.hook.pytest_crewai_trace_redact
-        self.cleaning = Cleaning(settings.redact, chain(reversed(hook.get_hookimpls())))
+        redactor = redactor_of(config, config.hook)
+        self.cleaning = Cleaning(redactor.patterns, redactor.hook)
         self._store = Store(
             settings.folder,
             settings.run,
@@ -108,9 +109,7 @@ class Keeping:
         if not self.cleaning.failures or self._told_of_hook:
             return None
         self._told_of_hook = True
-        error = self.cleaning.failures[0]
-        said = f"{type(error).__name__}: {error}"
-        return f"pytest_crewai_trace_redact raised {said}; the texts that it was given were dropped"
+        return f"{self.cleaning.failures[0]}; the texts that it was given were dropped"
 
 
 def _message(phases: dict[str, pytest.TestReport]) -> str | None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_crewai_trace import settings
-from pytest_crewai_trace.fixtures import crewai_trace
+from pytest_crewai_trace.fixtures import crewai_snapshot, crewai_trace
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-__all__ = ["crewai_trace"]
+__all__ = ["crewai_snapshot", "crewai_trace"]
 
 _USAGE_ERROR = "crewai_trace_usage_error"  # what an xdist worker tells its controller
 
@@ -55,6 +55,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     if traced:
         _start(config)
+    if any("snapshot" in getattr(item, "fixturenames", ()) for item in items):
+        _start_snapshots(config)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -105,3 +107,11 @@ def _start(config: pytest.Config) -> None:
     from pytest_crewai_trace.session import start
 
     start(config)
+    _start_snapshots(config)  # also for a test that asks for them while it runs
+
+
+def _start_snapshots(config: pytest.Config) -> None:
+    if config.pluginmanager.has_plugin("syrupy"):
+        from pytest_crewai_trace.snapshot.plugin import start
+
+        start(config)

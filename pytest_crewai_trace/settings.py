@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FIXTURES = frozenset({"crewai_trace"})
 MARKER = "crewai_trace"
 MARKER_ARGUMENTS = ("enabled", "keep")
+PATTERNS = ("crewai_trace_redact", "crewai_trace_normalize")
 Which = Literal["failed", "all", "none"]
 WHICH: tuple[Which, ...] = get_args(Which)
 FOLDER = ".crewai-traces"
@@ -32,7 +33,7 @@ class Settings:
     """``enabled``: trace every test. ``source``: who said so. ``guard``: keep crewAI's own traffic out of the tests.
 
     ``keep``: whose traces stay in ``folder``, which holds at most ``most_bytes``; ``run`` names those of this session.
-    ``show``: whose trees are printed. ``redact``: what is taken out besides what looks like a secret.
+    ``show``: whose trees are printed.
     ``github_summary``: the file in which GitHub Actions takes a job's summary.
     """
 
@@ -44,7 +45,6 @@ class Settings:
     folder_is_default: bool = True
     most_bytes: int = 500_000_000
     show: Which = "failed"
-    redact: tuple[str, ...] = ()
     run: str = ""
     worker: str | None = None
     github_summary: Path | None = None
@@ -95,13 +95,6 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
     )
     parser.addini(
-        "crewai_trace_redact",
-        "regular expressions, one a line: what they match, or their group 'secret', is taken out of what is stored "
-        "and shown",
-        "linelist",
-        default=[],
-    )
-    parser.addini(
         "crewai_trace", "trace every test, like --crewai-trace: true or false (default: false)", "bool", default=None
     )
     parser.addini(
@@ -110,6 +103,18 @@ def add_options(parser: pytest.Parser) -> None:
         "true or false (default: true)",
         "bool",
         default=None,
+    )
+    parser.addini(
+        "crewai_trace_redact",
+        "regular expressions, one a line, of secrets to take out of all that is stored, shown or sent: all that one"
+        " matches, or only its group (?P<secret>...)",
+        "linelist",
+    )
+    parser.addini(
+        "crewai_trace_normalize",
+        "regular expressions, one a line, of what differs from run to run; in snapshots a numbered placeholder stands"
+        " for all that one matches, or for its group, such as (?P<order>...)",
+        "linelist",
     )
 
 
@@ -120,6 +125,8 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
         pytest.UsageError: a value that makes no sense; the message names it and the valid ones.
     """
     guard = _ini_bool(config, "crewai_trace_guard")
+    for name in PATTERNS:
+        _check_patterns(name, config.getini(name))
     options: Iterable[tuple[bool | None, str]] = (
         (config.getoption("crewai_trace"), "command line"),
         (_environment_bool(config, environ), ENVIRONMENT),
@@ -138,7 +145,6 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
         folder_is_default=folder_is_default,
         most_bytes=_most_bytes(config),
         show=_which(config, environ, "crewai_trace_show"),
-        redact=_patterns(config),
         run=worker.get(RUN) or f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}",
         worker=worker.get("workerid"),
         github_summary=_github_summary(environ),
@@ -185,23 +191,22 @@ def _most_bytes(config: pytest.Config) -> int:
     return int(match[1]) * {"kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}[match[2].lower()]
 
 
-def _patterns(config: pytest.Config) -> tuple[str, ...]:
-    patterns = tuple(config.getini("crewai_trace_redact"))
-    if patterns:
-        from pytest_crewai_trace.trace.redact import Redactor
-
-        try:
-            Redactor(patterns)
-        except ValueError as error:
-            raise pytest.UsageError(f"ini crewai_trace_redact: {error}") from None
-    return patterns
-
-
 def _ini_bool(config: pytest.Config, name: str) -> bool | None:
     try:
         return cast("bool | None", config.getini(name))
     except (TypeError, ValueError, pytest.UsageError) as error:  # the oldest pytest lets the first two through
         raise pytest.UsageError(f"ini {name}: {error}; valid: {', '.join((*_TRUE, *_FALSE))}") from None
+
+
+def _check_patterns(name: str, patterns: Iterable[str]) -> None:
+    for pattern in patterns:
+        try:
+            if re.search(pattern, "") is None:
+                continue
+            why = "it matches the empty text"
+        except re.error as error:
+            why = str(error)
+        raise pytest.UsageError(f"ini {name}: {pattern!r} cannot be used: {why}")
 
 
 def _environment_bool(config: pytest.Config, environ: Mapping[str, str]) -> bool | None:

@@ -1,6 +1,7 @@
 """A flow around a crew: which way the router went, and what the crew was told in each round."""
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from examples.article_flow.flow import ArticleFlow
 from examples.scripted_llm import ScriptedLLM
@@ -81,3 +82,13 @@ def test_the_whole_run(crewai_trace: Trace) -> None:
     article_flow("Too long.", "APPROVE").kickoff(inputs={"topic": "tests"})
 
     assert crewai_trace.render() == TREE
+
+
+@pytest.mark.parametrize("verdicts", [("APPROVE",), ("Too long.", "APPROVE")], ids=["at once", "after a remark"])
+def test_both_ways_through_the_flow(
+    verdicts: tuple[str, ...], crewai_trace: Trace, crewai_snapshot: SnapshotAssertion
+) -> None:
+    """Who did what, and what came out of it."""
+    article_flow(*verdicts).kickoff(inputs={"topic": "tests"})
+
+    assert crewai_trace == crewai_snapshot(level="content")

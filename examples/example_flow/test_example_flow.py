@@ -1,6 +1,7 @@
 """What a test of a flow asks its trace: which methods ran, which way the router went, what failed."""
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from examples.example_flow.flow import ExampleFlow, RoutedExampleFlow
 from pytest_crewai_trace import Trace
@@ -52,3 +53,9 @@ def test_a_flow_without_agents_calls_no_model(crewai_trace: Trace) -> None:
 
     assert not crewai_trace.llm_calls
     assert crewai_trace.usage.requests == 0
+
+
+def test_the_route_has_not_changed(crewai_trace: Trace, snapshot: SnapshotAssertion) -> None:
+    RoutedExampleFlow().kickoff()
+
+    assert crewai_trace == snapshot

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from examples.market_briefing.crew import briefing_crew
 from examples.scripted_llm import ScriptedLLM, tool_call
@@ -84,3 +85,14 @@ async def test_two_crews_at_once_keep_apart(start: str, crewai_trace: Trace) -> 
         assert crew.usage.requests == 4
         assert crew.output == f"{company}: 42 EUR, opens a shop"
     assert crewai_trace.usage.requests == 8
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("start", ["akickoff", "kickoff_async"])
+async def test_crews_at_once_have_one_snapshot(start: str, crewai_trace: Trace, snapshot: SnapshotAssertion) -> None:
+    """What runs at the same time is put in an order that is the same in every run."""
+    crews = {company: briefing_crew(model(company)) for company in ("Initech", "Acme", "Globex")}
+
+    await asyncio.gather(*(getattr(crew, start)(inputs={"company": name}) for name, crew in crews.items()))
+
+    assert crewai_trace == snapshot(name="three crews")

@@ -2,6 +2,7 @@
 
 import pytest
 from crewai import Crew
+from syrupy.assertion import SnapshotAssertion
 
 from examples.release_notes.crew import ReleaseNotes, ReleaseNotesCrew
 from examples.scripted_llm import ScriptedLLM, tool_call
@@ -79,3 +80,10 @@ def test_the_whole_run(crewai_trace: Trace) -> None:
     release_notes_crew().kickoff(inputs=INPUTS)
 
     assert crewai_trace.render() == TREE
+
+
+def test_a_part_of_the_run(crewai_trace: Trace, crewai_snapshot: SnapshotAssertion) -> None:
+    """A span is compared like a trace; what does not matter here is left out."""
+    release_notes_crew().kickoff(inputs=INPUTS)
+
+    assert crewai_trace.task("collect_changes") == crewai_snapshot(ignore=["llm"])

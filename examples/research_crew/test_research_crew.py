@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 from crewai import Crew
 from crewai_tools import SerperDevTool
+from syrupy.assertion import SnapshotAssertion
 
 from examples.research_crew.conftest import SerperServer
 from examples.research_crew.crew import research_crew
@@ -117,3 +118,10 @@ def test_the_whole_run(crew: Crew, crewai_trace: Trace) -> None:
     crew.kickoff(inputs={"topic": "AI agents"})
 
     assert crewai_trace.render() == TREE
+
+
+def test_what_the_agents_do_has_not_changed(crew: Crew, crewai_trace: Trace, snapshot: SnapshotAssertion) -> None:
+    """The accepted run is in __snapshots__; a change of behaviour is accepted with --snapshot-update."""
+    crew.kickoff(inputs={"topic": "AI agents"})
+
+    assert crewai_trace == snapshot

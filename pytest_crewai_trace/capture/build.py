@@ -7,6 +7,7 @@ is taken unseen. The rules were found on real runs; each has a contract test.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from pytest_crewai_trace.capture.draft import Draft
@@ -145,7 +146,7 @@ class Builder:
 
     def _take_reasoning(self, agent: Draft, above: Draft) -> None:
         """crewAI 1.13 reasons before it begins the agent's span; the reasoning is the agent's all the same."""
-        for child in above.children[-2::-1]:
+        for child in islice(reversed(above.children), 1, None):
             if child.kind != "reasoning" or child.values.get("name") != agent.values.get("name"):
                 break
             child.move(agent)

@@ -100,6 +100,9 @@ class Draft:
     def move(self, above: Draft) -> None:
         """Become a child of another span."""
         if self.above is not None:
-            self.above.children.remove(self)
+            siblings = self.above.children
+            del siblings[
+                next(place for place in reversed(range(len(siblings))) if siblings[place] is self)
+            ]  # near the end
         self.above = above
         above.children.append(self)

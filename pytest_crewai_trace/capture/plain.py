@@ -78,7 +78,7 @@ def _small(value: Any, left: list[int], levels: int) -> Any:
         left[1] -= len(value)
         if left[1] < 0:
             raise _NotSmallError
-        return value if len(value) < _SHORT and value.isascii() else _text(value)
+        return value if len(value) < _SHORT and value.isascii() and "\0" not in value else _text(value)
     if value is None or kind is bool:
         return value
     if kind is int:
@@ -92,7 +92,7 @@ def _small(value: Any, left: list[int], levels: int) -> Any:
         return [_small(item, left, levels - 1) for item in value]
     copy: dict[str, Any] = {}
     for key, item in list(value.items()):  # another thread may be changing it
-        if type(key) is not str or len(key) >= _SHORT or not key.isascii() or key == "data":
+        if type(key) is not str or len(key) >= _SHORT or not key.isascii() or key == "data" or "\0" in key:
             raise _NotSmallError
         copy[key] = _small(item, left, levels - 1)
     return copy
@@ -111,7 +111,7 @@ class _Copy:
     def of(self, value: Any, level: int) -> Any:
         kind = type(value)
         if kind is str:
-            if len(value) < _SHORT and value.isascii():
+            if len(value) < _SHORT and value.isascii() and "\0" not in value:
                 self.room -= _SHORT
                 return value
             return self.text(value)
@@ -150,7 +150,8 @@ class _Copy:
             if len(copy) == MOST_ITEMS:
                 copy["…"] = f"[cut: {len(items) - len(copy)} more]"
                 break
-            name = key if type(key) is str and len(key) < _SHORT and key.isascii() else self.key(key)
+            is_fine = type(key) is str and len(key) < _SHORT and key.isascii() and "\0" not in key
+            name = key if is_fine else self.key(key)
             if name == "data" and type(item) is str:
                 item = _base64(item)  # noqa: PLW2901
             copy[name] = self.of(item, level + 1)
@@ -305,6 +306,8 @@ def _text(value: str) -> str:
         value = _DATA_URI.sub(lambda found: _base64(found[0]), value)
     if len(value) > MOST_CHARACTERS:
         value = f"{value[:MOST_CHARACTERS]}… [cut: {len(value) - MOST_CHARACTERS:,} more characters]"
+    if "\0" in value:
+        value = value.replace("\0", "\ufffd")
     if not value.isascii():
         try:
             value.encode()

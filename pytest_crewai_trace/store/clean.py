@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ _MOST_REMEMBERED = 20_000
 class _Remembering(Redactor):
     """Looks at a text that comes again and again, such as a key or a role, once. A hook is asked each time."""
 
-    def __init__(self, patterns: Iterable[str], secrets: dict[str, str], hook: Hook | None) -> None:
+    def __init__(self, patterns: Iterable[str | re.Pattern[str]], secrets: dict[str, str], hook: Hook | None) -> None:
         super().__init__(patterns, secrets, hook)
         self._remembered: dict[str, str] = {}
 
@@ -48,7 +49,7 @@ class _Remembering(Redactor):
 class Cleaning:
     """Takes secrets out of traces; knows those of the environment, also of variables that are gone again."""
 
-    def __init__(self, patterns: Iterable[str] = (), hook: Hook | None = None) -> None:
+    def __init__(self, patterns: Iterable[str | re.Pattern[str]] = (), hook: Hook | None = None) -> None:
         self._patterns = tuple(patterns)
         self._hook = hook
         self._environment: dict[str, str] = {}
@@ -131,22 +132,3 @@ def _shortened(value: Any, most: int) -> Any:
     if isinstance(value, dict):
         return {key: _shortened(item, most) for key, item in value.items()}
     return [_shortened(item, most) for item in value] if isinstance(value, list) else value
-
-
-def chain(implementations: Iterable[Any]) -> Hook | None:
-    """The implementations of our hook as one function: each gets what the one before it left."""
-    called = list(implementations)
-    if not called:
-        return None
-
-    def redact(text: str, where: str) -> str | None:
-        for each in called:
-            arguments = {"text": text, "where": where}
-            given = each.function(*(arguments[name] for name in each.argnames))
-            if given is not None:
-                if type(given) is not str:
-                    raise TypeError(f"it gave {type(given).__name__}, not str or None")
-                text = given
-        return text
-
-    return redact

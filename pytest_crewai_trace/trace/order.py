@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_crewai_trace.trace.span import Span
+    from pytest_crewai_trace.trace.span import AnySpan, Span
     from pytest_crewai_trace.trace.tree import Tree
 
 # Never compared: our own numbers, times, crewAI's ids, and where in a file an exception was raised.
@@ -32,6 +33,11 @@ def comparable(tree: Tree, root: int | None) -> list[tuple[int, dict[str, Any]]]
     return [(depth, content(span)) for depth, span in walk(tree, root)]
 
 
+def arranged(tree: Tree, show: Callable[[int], str]) -> dict[int | None, list[int]]:
+    """As ``canonical_children``, but concurrent ones by no more than what ``show`` says of a span."""
+    return _Order(tree, show).ordered
+
+
 def canonical_children(tree: Tree) -> dict[int | None, list[int]]:
     """The children of each span (``None``: the roots), concurrent ones put in an order of their own."""
     if tree._canonical is None:
@@ -42,8 +48,9 @@ def canonical_children(tree: Tree) -> dict[int | None, list[int]]:
 class _Order:
     """Works from the last span to the first: a child's number is above its parent's, so children are ready before."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, show: Callable[[int], str] | None = None) -> None:
         self.tree = tree
+        self.show = show
         self.ordered: dict[int | None, list[int]] = {}
         self.digests: dict[int, str] = {}
         last = _last_sequences(tree)
@@ -65,6 +72,8 @@ class _Order:
     def sort_key(self, number: int) -> tuple[object, ...]:
         """By what a reader sees and what does not depend on crewAI's wording."""
         span = self.tree.spans[number]
+        if self.show is not None:
+            return (not span.origin.own_thread, self.preview(number))
         given = json.dumps(getattr(span, "inputs", None), sort_keys=True, default=str)
         return (not span.origin.own_thread, span.kind, span.name, given, self.preview(number))
 
@@ -77,7 +86,10 @@ class _Order:
                 unknown.append(current)
                 stack.extend(self.ordered.get(current, ()))
         for current in reversed(unknown):
-            own = json.dumps(content(self.tree.spans[current]), sort_keys=True, default=repr)
+            if self.show is not None:
+                own = self.show(current)
+            else:
+                own = json.dumps(content(self.tree.spans[current]), sort_keys=True, default=repr)
             inside = [self.digests[child] for child in self.ordered.get(current, ())]
             self.digests[current] = hashlib.sha256("\n".join([own, *inside]).encode()).hexdigest()
         return self.digests[number]
@@ -90,7 +102,7 @@ class _Order:
         stack = [number]
         while stack and len(lines) < most:
             current = stack.pop()
-            lines.append(label(self.tree.spans[current]))
+            lines.append(label(self.tree.spans[current]) if self.show is None else self.show(current))
             stack.extend(reversed(self.ordered.get(current, ())))
         return tuple(lines)
 
@@ -145,9 +157,9 @@ def _last_sequences(tree: Tree) -> list[int]:
 def _clusters(tree: Tree, parent: int | None, ids: list[int], last: list[int]) -> list[list[int]]:
     """Neighbours that ran at the same time, or that crewAI started so: those may swap places from run to run."""
     spans = tree.spans
-    background = [i for i in ids if getattr(spans[i], "background", False)]
+    background = [i for i in ids if _is_background(spans[i])]
     if background:
-        ids = [i for i in ids if not getattr(spans[i], "background", False)]
+        ids = [i for i in ids if not _is_background(spans[i])]
     if parent is not None and spans[parent].kind == "memory":
         return [ids, background] if ids and background else [ids or background]
     clusters: list[list[int]] = []
@@ -160,6 +172,10 @@ def _clusters(tree: Tree, parent: int | None, ids: list[int], last: list[int]) -
             clusters.append([number])
             reach = last[number]
     return [*clusters, background] if background else clusters
+
+
+def _is_background(span: AnySpan) -> bool:
+    return span.kind == "memory" and span.background
 
 
 def _started_together(tree: Tree, cluster: list[int], number: int) -> bool:

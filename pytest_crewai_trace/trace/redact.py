@@ -89,7 +89,7 @@ def _begin(prefix: str) -> str:
 
 _TOKEN = re.compile("|".join(_begin(prefix) + rest for _, prefix, rest in _SHAPES), re.ASCII)
 _LABELS = [(prefix.lstrip("|"), label) for label, prefix, _ in _SHAPES]
-_HINTS = sorted({prefix for prefix, _ in _LABELS})
+_SHORTEST_TOKEN = 13  # a shorter word is none of these
 _AZURE = re.compile(r"[A-Za-z0-9]{20,60}(?=JQQJ99)JQQJ99[A-Za-z0-9]{8,}|[\w.~-]{3}[0-9]Q~[\w.~-]{20,}", re.ASCII)
 _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
@@ -162,17 +162,18 @@ class Redactor:
         self.failures: list[Exception] = []
         forms = {form: name for value, name in (secrets or {}).items() for form in _forms(value)}
         self._known = sorted(forms.items(), key=lambda known: (-len(known[0]), known[0]))
+        self._shortest = len(self._known[-1][0]) if self._known else 0
 
     def text(self, text: str, where: str = "") -> str:
         """``text`` without its secrets. ``where`` is for the hook: a field, a header, a file."""
         return self._hooked(self._scanned(text, levels=3), where)
 
-    def value(self, value: Any, where: str = "") -> Any:
+    def value(self, value: Any, where: str = "", named: Strength = Strength.NONE) -> Any:
         """Plain data without its secrets, also in keys; what holds none is given back as it is.
 
-        Whatever stands under a name such as ``api_key`` is a secret.
+        Whatever stands under a name such as ``api_key`` is a secret; ``named`` is what the value's own name says.
         """
-        return self._value(value, where, Strength.NONE, 0)
+        return self._value(value, where, named, 0)
 
     def _value(self, value: Any, where: str, named: Strength, level: int) -> Any:
         if isinstance(value, str):
@@ -242,7 +243,7 @@ class Redactor:
         return given
 
     def _scanned(self, text: str, levels: int) -> str:
-        clean = self._literals(text)
+        clean = self._literals(text) if len(text) >= self._shortest else text
         for pattern in self.patterns:
             clean = pattern.sub(_group_redacted, clean)
         clean = _by_shape_and_name(clean)
@@ -257,7 +258,7 @@ class Redactor:
 
     def _literals(self, text: str) -> str:
         for secret, name in self._known:
-            if secret in text:
+            if len(secret) <= len(text) and secret in text:
                 text = text.replace(secret, f"{MARK} ${name}]")
         return text
 
@@ -328,10 +329,10 @@ def _by_shape_and_name(text: str) -> str:
         text = _QUERY.sub(rf"\1{MARK} value]", text)
     if "earer" in text or "asic" in text or "EARER" in text or "ASIC" in text:
         text = _SCHEME.sub(rf"\1\2{MARK} token]", text)
-    if any(hint in text for hint in _HINTS):
+    if max(map(len, text.split()), default=0) >= _SHORTEST_TOKEN:
         text = _TOKEN.sub(_labelled, text)
-    if "JQQJ99" in text or "Q~" in text:
-        text = _AZURE.sub(f"{MARK} Azure key]", text)
+        if "JQQJ99" in text or "Q~" in text:
+            text = _AZURE.sub(f"{MARK} Azure key]", text)
     return text
 
 

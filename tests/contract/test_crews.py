@@ -103,7 +103,8 @@ def test_for_each_gives_one_crew_per_input(crewai_trace, kickoff):
               llm gpt-4o-mini -> 'Thought: I now know the final answer.\nFinal Answer: about dogs'
         """
     )
-    assert [crew.inputs for crew in crewai_trace.crews] == [{"topic": "cats"}, {"topic": "dogs"}]
+    # Which of two that run at once began first is chance.
+    assert sorted(crew.inputs["topic"] for crew in crewai_trace.crews) == ["cats", "dogs"]
 
 
 @pytest.mark.parametrize("kickoff", ["kickoff", "kickoff_async", "akickoff"])

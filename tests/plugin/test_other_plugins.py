@@ -47,7 +47,7 @@ def test_s12_no_option_fixture_or_marker_clashes(together):
     fixtures = run(together, "--fixtures")
     assert fixtures.ret == 0
     ours = [line for line in fixtures.outlines if "crewai" in line and " -- " in line]
-    assert [line.split()[0] for line in ours] == ["crewai_trace"]
+    assert [line.split()[0] for line in ours] == ["crewai_trace", "crewai_snapshot"]
     run(together, "--strict-markers", "--strict-config").assert_outcomes(passed=1)
 
 

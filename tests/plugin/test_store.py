@@ -144,8 +144,6 @@ def test_where_traces_stay(crews, monkeypatch, how, where):
         ("crewai_trace_keep", "some", "'some'; valid: failed, all, none"),
         ("crewai_trace_show", "some", "'some'; valid: failed, all, none"),
         ("crewai_trace_dir_size", "much", "'much'; valid: a number of KB, MB or GB, such as 200 MB"),
-        ("crewai_trace_redact", "(", "'(' is no regular expression: missing ), unterminated subpattern at position 0"),
-        ("crewai_trace_redact", "a*", "'a*' matches the empty text"),
     ],
 )
 def test_bad_values(project, name, value, valid):

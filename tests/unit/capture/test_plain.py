@@ -184,9 +184,13 @@ def test_text_that_no_file_takes_is_replaced():
     assert plain(named) == f"<{__name__}.a?>"
 
 
-def test_nul_stays_text():
-    """S58: JSON has it as \\u0000; the text tree shows it escaped."""
-    assert written(plain({"a\x00": "b\x00c"})) == b'{"a\\u0000": "b\\u0000c"}'
+@pytest.mark.parametrize("long", ["", "x" * 200, "\u00e9"])
+def test_nul_is_replaced(long):
+    """S58: no file system, XML document or database takes it."""
+    text = f"{long}b\x00c"
+    assert plain(text) == f"{long}b\ufffdc"
+    assert plain({text: [text, 1.5]}) == {f"{long}b\ufffdc": [f"{long}b\ufffdc", 1.5]}
+    assert plain({text: text}) == {f"{long}b\ufffdc": f"{long}b\ufffdc"}
 
 
 def subclass_of(base, *args):
@@ -436,6 +440,7 @@ scalars = (
     | st.uuids()
 )
 keys = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.tuples(st.text(max_size=2))
+sound = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 anything = st.recursive(
     scalars,
     lambda inner: (
@@ -462,8 +467,8 @@ def test_anything_becomes_something_that_can_be_written(value):
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(st.characters(codec="utf-8")),
-        lambda v: st.lists(v) | st.dictionaries(st.text(st.characters(codec="utf-8")), v),
+        st.none() | st.booleans() | st.integers(-(2**63), 2**63) | sound,
+        lambda v: st.lists(v) | st.dictionaries(sound, v),
     )
 )
 def test_plain_values_stay_as_they_are(value):

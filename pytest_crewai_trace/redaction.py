@@ -1,0 +1,44 @@
+"""The redactor of a session: the environment's secrets, the patterns of ini, the hook of plugins."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from pytest_crewai_trace.errors import HookError
+from pytest_crewai_trace.trace.redact import Hook, Redactor, known_secrets
+
+if TYPE_CHECKING:
+    import pytest
+
+INI = "crewai_trace_redact"
+
+
+def redactor_of(config: pytest.Config, ihook: Any) -> Redactor:
+    """The redactor for what is about to be written; ``ihook`` are the hooks of an item, or of the session."""
+    hook = _chain(ihook.pytest_crewai_trace_redact) if ihook.pytest_crewai_trace_redact.get_hookimpls() else None
+    return Redactor(config.getini(INI), known_secrets(os.environ), hook)
+
+
+def _chain(caller: Any) -> Hook:
+    """All implementations one after the other, each on what the one before left."""
+    implementations = caller.get_hookimpls()[::-1]
+
+    def redact(text: str, where: str) -> str:
+        for implementation in implementations:
+            given = {"text": text, "where": where}
+            try:
+                changed = implementation.function(*(given[name] for name in implementation.argnames))
+                if changed is not None and type(changed) is not str:
+                    raise TypeError(f"it gave {type(changed).__name__}, not str or None")
+            except Exception as error:
+                raise hook_error("pytest_crewai_trace_redact", implementation, error) from error
+            text = text if changed is None else changed
+        return text
+
+    return redact
+
+
+def hook_error(hook: str, implementation: Any, error: Exception) -> HookError:
+    """The error that says whose implementation of a hook raised."""
+    return HookError(f"{hook} raised {type(error).__name__}: {error} (in: {implementation.plugin_name})")

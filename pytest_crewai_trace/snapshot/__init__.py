@@ -1,0 +1,1 @@
+"""Snapshots of traces, for syrupy: text that changes only when behaviour changes."""

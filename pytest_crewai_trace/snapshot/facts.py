@@ -1,0 +1,254 @@
+"""What a snapshot of a level says of each span: facts, without ids, times and counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_crewai_trace.snapshot.options import LEVELS, Options
+from pytest_crewai_trace.snapshot.text import inline
+from pytest_crewai_trace.trace.secret_names import Strength, strength_of
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.trace.messages import Message
+    from pytest_crewai_trace.trace.redact import Redactor
+    from pytest_crewai_trace.trace.span import AnySpan
+
+_LONGEST_NAME = 120
+# A route is one word; anything longer that a method returns is its output.
+_ROUTE = re.compile(r"[A-Za-z_][\w.-]{0,39}")
+# The attributes of each kind that are shown as they are, by the level that first shows them.
+_CONTENT: dict[str, tuple[str, ...]] = {
+    "crew": ("inputs", "output"),
+    "flow": ("inputs", "state", "output"),
+    "method": ("params", "result"),
+    "task": ("output", "output_data"),
+    "agent": ("output",),
+    "llm": ("response",),
+    "tool": ("mcp_server",),
+    "memory": ("query", "value", "results"),
+    "knowledge": ("query", "results"),
+    "guardrail": ("feedback", "result"),
+    "reasoning": ("plan",),
+    "planning": ("description", "result"),
+    "mcp": ("transport",),
+    "a2a": ("request", "result"),
+    "human_feedback": ("message", "feedback"),
+    "skill": ("found",),
+    "evaluation": ("metric", "score"),
+}
+_FULL: dict[str, tuple[str, ...]] = {
+    "method": ("state",),
+    "task": ("description", "expected_output", "context"),
+    "agent": ("goal", "prompt", "available_tools"),
+    "llm": ("parameters", "tool_definitions"),
+    "mcp": ("url",),
+    "a2a": ("endpoint",),
+}
+_PLAIN_KEY = re.compile(r"[\w-]{1,60}", re.ASCII)
+
+# The path of a fact below its span ("arguments.query") and its value: a text, or JSON that has no parts.
+Fact = tuple[str, Any]
+
+
+def shown_name(span: AnySpan) -> str:
+    """A span's name as the tree has it, on one line."""
+    match span.kind:
+        case "memory" | "knowledge":
+            name = span.operation
+        case "planning":
+            name = f"{span.operation} {span.number}"
+        case "a2a" | "human_feedback" | "skill":
+            name = f"{span.operation} {span.name}"
+        case "crew" if span.operation != "kickoff":
+            name = f"{span.operation} {span.name}"
+        case _:
+            name = span.name
+    name = " ".join(name.split())
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
+def attributes(span: AnySpan, level: int, earlier: list[Message] | None) -> Iterator[tuple[str, Any]]:
+    """The attributes of a span that a level shows; ``earlier`` are the messages of the agent's last LLM call."""
+    if level == 0:
+        return
+    if span.error is not None or span.status == "error":
+        yield "error", str(span.error or "") or "error"
+    if span.kind in ("flow", "method") and span.paused:
+        yield "status", "paused"
+    elif span.end is None:
+        yield "status", "open"
+    yield from _called(span)
+    if level >= 2:
+        for name in _CONTENT.get(span.kind, ()):
+            value = getattr(span, name)
+            if value is not None and not _is_said_already(span, name, value):
+                yield name, value
+        if span.kind == "llm" and span.requested_tool_calls:
+            yield "asks", [{call.name: call.arguments} for call in span.requested_tool_calls]
+    if level >= 3:
+        for name in _FULL.get(span.kind, ()):
+            value = getattr(span, name)
+            if value is not None and value not in ((), {}):
+                yield name, value
+        if span.kind == "llm":
+            yield from _messages(span.messages.to_list(), earlier or [])
+
+
+def _called(span: AnySpan) -> Iterator[tuple[str, Any]]:
+    if span.kind in ("tool", "guardrail", "reasoning") and span.attempt != 1:
+        yield "attempt", span.attempt
+    match span.kind:
+        case "tool":
+            yield "arguments", span.arguments
+            if span.error is None and span.end is not None:
+                yield "result", span.result
+            if span.cached:
+                yield "cached", True
+        case "method" if _is_route(span.result):
+            yield "route", span.result
+        case "guardrail" | "planning" if span.success is not None:
+            yield "passed", span.success
+        case "reasoning" if span.ready is not None:
+            yield "ready", span.ready
+        case "human_feedback" if span.outcome is not None:
+            yield "outcome", span.outcome
+
+
+def _is_route(result: Any) -> bool:
+    return isinstance(result, bool) or (isinstance(result, str) and _ROUTE.fullmatch(result) is not None)
+
+
+def _is_said_already(span: AnySpan, name: str, value: Any) -> bool:
+    """Whether another fact has it: the route of a method, the output of the task that an agent worked on."""
+    match span.kind:
+        case "method":
+            return not value if name == "params" else name == "result" and _is_route(value)
+        case "agent":
+            return name == "output" and not span.lone
+        case _:
+            return False
+
+
+def _messages(messages: list[Message], earlier: list[Message]) -> Iterator[tuple[str, Any]]:
+    """What is new in a conversation; a call repeats all that was said before."""
+    shared = 0
+    while shared < min(len(messages), len(earlier)) and messages[shared] == earlier[shared]:
+        shared += 1
+    if shared:
+        yield "messages", {f"first_{shared}": "as in the call before"}
+    for number, message in enumerate(messages[shared:], start=shared + 1):
+        role = str(message.get("role") or "message")
+        rest = {key: value for key, value in message.items() if key not in ("role", "content") and value}
+        yield "messages", {f"{number}_{role}": message.get("content"), **({f"{number}_more": rest} if rest else {})}
+
+
+@dataclass(frozen=True)
+class Custom:
+    """What users add: the patterns of ini, the hook, and syrupy's own ``matcher`` and ``exclude``."""
+
+    patterns: tuple[re.Pattern[str], ...] = ()
+    normalise: Callable[[Any, str], Any] | None = None
+    matcher: Callable[..., Any] | None = None
+    exclude: Callable[..., bool] | None = None
+
+    @property
+    def asks_for_paths(self) -> bool:
+        return not (self.normalise is None and self.matcher is None and self.exclude is None)
+
+
+class Reader:
+    """Reads the facts of spans, redacted first, then as the options and hooks of the user have it."""
+
+    def __init__(self, options: Options, redactor: Redactor, custom: Custom) -> None:
+        self.level = LEVELS.index(options.level)
+        self.options = options
+        self.redactor = redactor
+        self.custom = custom
+        self.names: dict[str, str] = {}
+        self.keys: dict[str, str] = {}
+
+    def name(self, span: AnySpan) -> str:
+        """The span's name, redacted."""
+        name = shown_name(span)
+        clean = self.names.get(name)
+        if clean is None:
+            clean = self.names[name] = self.redactor.text(name, f"{span.kind}.name")
+        return clean
+
+    def leaves_out(self, above: list[tuple[str, str]]) -> bool:
+        """Whether the last of these spans, and what is inside it, is to be left out."""
+        return any(rule.attribute is None and rule.meets(above) for rule in self.options.ignore)
+
+    def facts(self, span: AnySpan, above: list[tuple[str, str]], earlier: list[Message] | None) -> list[Fact]:
+        """The facts of a span, in an order that does not depend on the run."""
+        if self.level == 0:
+            return []
+        dropped = [rule.attribute for rule in self.options.ignore if rule.attribute is not None and rule.meets(above)]
+        replaced = [(rule.attribute, new) for rule, new in self.options.replace if rule.attribute and rule.meets(above)]
+        made: list[Fact] = []
+        # Depth first with a stack of its own, as data may be deeper than Python's recursion.
+        stack: list[tuple[str, Any, Strength]] = []
+        for name, value in attributes(span, self.level, earlier):
+            stack.append((name, value, Strength.NONE))
+            while stack:
+                path, item, named = stack.pop()
+                if dropped and any(pattern.match(path) for pattern in dropped if pattern is not None):
+                    continue
+                for pattern, new in replaced:
+                    if pattern.match(path):
+                        item = new(self.redactor.value(item, path, named)) if callable(new) else new
+                if isinstance(item, dict) and item:
+                    for key, inner in sorted(item.items(), key=_key_of, reverse=True):
+                        stack.append((f"{path}.{self._key(str(key))}", inner, max(named, strength_of(str(key)))))
+                elif isinstance(item, list | tuple) and item and not _is_short(item):
+                    is_pair = len(item) == 2 and isinstance(item[0], str)  # as headers are written
+                    inside = max(named, strength_of(item[0])) if is_pair else named
+                    stack.extend((f"{path}.{place}", inner, inside) for place, inner in reversed([*enumerate(item)]))
+                else:
+                    made.append((path, self.redactor.value(item, f"{span.kind}.{path}", named)))
+        return self._customised(made, above) if self.custom.asks_for_paths else made
+
+    def _customised(self, facts: list[Fact], above: list[tuple[str, str]]) -> list[Fact]:
+        spans = [f"{kind} {name}" for kind, name in above]
+        made: list[Fact] = []
+        for path, value in facts:
+            parts = path.split(".")
+            places = (*((part, dict) for part in (*spans, *parts[:-1])), (parts[-1], type(value)))
+            if self.custom.exclude is not None and self.custom.exclude(prop=parts[-1], path=places):
+                continue
+            new = value if self.custom.normalise is None else self.custom.normalise(value, " > ".join([*spans, path]))
+            if self.custom.matcher is not None:
+                new = self.custom.matcher(data=new, path=places)
+            made.append((path, new))
+        return made
+
+    def _key(self, key: str) -> str:
+        shown = self.keys.get(key)
+        if shown is None:
+            clean = self.redactor.text(key)
+            shown = self.keys[key] = clean if _PLAIN_KEY.fullmatch(clean) else inline(clean)
+        return shown
+
+
+def _key_of(pair: tuple[Any, Any]) -> str:
+    return str(pair[0])
+
+
+def _is_short(items: list[Any] | tuple[Any, ...]) -> bool:
+    """Whether a list fits on one line: a few numbers or short texts."""
+    room = 80
+    for item in items:
+        if isinstance(item, str):
+            room -= len(item) + 4
+            if "\n" in item:
+                return False
+        elif item is None or isinstance(item, bool | int | float):
+            room -= 8
+        else:
+            return False
+        if room < 0:
+            return False
+    return True

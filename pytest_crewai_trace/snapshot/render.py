@@ -1,0 +1,128 @@
+"""The text of one trace, or of one span and what is inside it, for a snapshot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_crewai_trace.errors import TraceIncompleteError
+from pytest_crewai_trace.snapshot.facts import Custom, Fact, Reader
+from pytest_crewai_trace.snapshot.normalise import Normaliser
+from pytest_crewai_trace.snapshot.text import in_name, indented, lines_of
+from pytest_crewai_trace.trace.order import arranged
+from pytest_crewai_trace.trace.trace import Trace
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.snapshot.options import Options
+    from pytest_crewai_trace.trace.messages import Message
+    from pytest_crewai_trace.trace.redact import Redactor
+    from pytest_crewai_trace.trace.span import Span
+    from pytest_crewai_trace.trace.tree import Tree
+
+
+_NOTHING = Custom()
+
+
+def tree_text(compared: Trace | Span, options: Options, redactor: Redactor, custom: Custom = _NOTHING) -> str:
+    """The tree that a snapshot holds.
+
+    Raises:
+        TraceIncompleteError: nothing ran, not everything that ran was seen, or all of it is left out.
+    """
+    if isinstance(compared, Trace):
+        root = None
+        _ = compared.roots  # raises for a trace of which nothing may be concluded
+    else:
+        root = compared.id
+    text = _Text(compared.tree, root, options, redactor, custom).write()
+    if not text:
+        raise TraceIncompleteError("ignore= leaves out every span of the trace: nothing is left to compare")
+    return text
+
+
+class _Text:
+    def __init__(
+        self,
+        tree: Tree,
+        root: int | None,
+        options: Options,
+        redactor: Redactor,
+        custom: Custom,
+    ) -> None:
+        self.tree = tree
+        self.root = root
+        self.fold = options.fold
+        self.reader = Reader(options, redactor, custom)
+        self.normaliser = Normaliser(custom.patterns)
+        self.needs_path = bool(options.ignore or options.replace) or custom.asks_for_paths
+        # (name, facts) of each span; None of one that is left out.
+        self.shown: dict[int, tuple[str, list[Fact]] | None] = {}
+        self._read()
+
+    def _read(self) -> None:
+        earlier: dict[int | None, list[Message]] = {}
+        is_full = self.reader.level == 3
+        for number in self._inside():
+            span = self.tree.spans[number]
+            if number != self.root and span.parent_id is not None and self.shown.get(span.parent_id, ()) is None:
+                self.shown[number] = None
+                continue
+            name = self.reader.name(span)
+            above: list[tuple[str, str]] = self._path(number) if self.needs_path else [(span.kind, name)]
+            if self.needs_path and self.reader.leaves_out(above):
+                self.shown[number] = None
+                continue
+            before = earlier.get(span.parent_id) if is_full else None
+            self.shown[number] = (name, self.reader.facts(span, above, before))
+            if is_full and span.kind == "llm":
+                earlier[span.parent_id] = span.messages.to_list()
+
+    def _inside(self) -> list[int]:
+        """The spans that are read, each after that which it is inside of."""
+        if self.root is None:
+            return [*range(len(self.tree.spans))]
+        return [self.root, *(span.id for span in self.tree.inside(self.root))]
+
+    def _path(self, number: int) -> list[tuple[str, str]]:
+        """Kind and name of the span and of those above it, outermost first."""
+        span = self.tree.spans[number]
+        path: list[tuple[str, str]] = [(span.kind, self.reader.name(span))]
+        while span.parent_id is not None and span.id != self.root:
+            span = self.tree.spans[span.parent_id]
+            path.append((span.kind, self.reader.name(span)))
+        return path[::-1]
+
+    def _neutral(self, number: int) -> str:
+        """What decides on the order of spans that ran at the same time: what is shown of them, and no more."""
+        shown = self.shown.get(number)
+        if shown is None:
+            return ""
+        name, facts = shown
+        parts = [f"{self.tree.spans[number].kind} {name}", *(f"{path} {value}" for path, value in facts)]
+        return self.normaliser.neutral("\n".join(parts))
+
+    def write(self) -> str:
+        order = arranged(self.tree, self._neutral)
+        lines: list[str] = []
+        stack = [(0, number) for number in reversed(order.get(None, []) if self.root is None else [self.root])]
+        while stack:
+            depth, number = stack.pop()
+            shown = self.shown.get(number)
+            if shown is None:
+                continue
+            name, facts = shown
+            number_in = self.normaliser.text
+            lines.append(f"{indented(depth)}{self.tree.spans[number].kind} {in_name(number_in(name))}")
+            if facts:
+                at, below = indented(depth + 1), indented(depth + 2)
+                for path, value in facts:
+                    if isinstance(value, str):
+                        first, *more = lines_of(number_in(value), self.fold)
+                    elif isinstance(value, list | tuple):
+                        items = [number_in(item) if isinstance(item, str) else item for item in value]
+                        first, *more = lines_of(items, self.fold)
+                    else:
+                        first, *more = lines_of(value, self.fold)
+                    lines.append(f"{at}{path}: {first}" if first else f"{at}{path}:")
+                    lines += [below + line for line in more]
+            stack.extend((depth + 1, child) for child in reversed(order.get(number, ())))
+        return "\n".join([*lines, ""]) if lines else ""

@@ -1,0 +1,212 @@
+"""The format of a snapshot: a line for each span and each fact, indented, printable, and read back without doubt.
+
+A span is ``kind name``; a fact is ``path: value``; the lines of a text with line breaks follow its path behind ``|``.
+Whatever a terminal would act on or not show is written as an escape, by a fixed list, as Python versions disagree on
+what is printable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_crewai_trace.errors import CrewaiTraceError
+from pytest_crewai_trace.snapshot.options import LEVELS
+from pytest_crewai_trace.trace.semconv import KINDS
+
+VERSION = 1
+_MOST_INDENT = 40  # deeper, the depth is a number: a chain of 100,000 spans stays linear to write
+_MOST_LINES = 20  # of a text that is not folded
+_FOLDED_LINES, _FOLDED_CHARACTERS = 5, 300  # that are shown of one that is
+_UNSAFE = (
+    "\x00-\x1f\x7f-\xa0\xad\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f"
+    "\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\uffff\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_ESCAPED = re.compile(f'[{_UNSAFE}"\\\\]')
+_ESCAPED_IN_LINE = re.compile(f"[{_UNSAFE}\\\\]| $")
+_ESCAPED_IN_NAME = re.compile(f"[{_UNSAFE}\\\\]")
+_HEADER = re.compile(r"crewai-trace snapshot (\d{1,9})(?:, level (\w+)(?:, crewAI ([\w.+-]{1,40}))?)?")
+_VARIANT = re.compile(r"variant [0-9]{1,3}")
+_LINE = re.compile(r"( *)(?:\(([0-9]{1,7})\) )?(\S.*)")
+_FACT = re.compile(r'([a-z_]+(?:\.(?:[\w-]+|"(?:[^"\\]|\\.)*"))*):(?: (.+))?')
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|-?inf|nan|true|false|null|\{\}")
+_KINDS = frozenset(KINDS)
+
+
+class SnapshotFileError(CrewaiTraceError, ValueError):
+    """A snapshot file is not one, is of a newer format, or is too large to be read. It is left as it is."""
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    if character in '"\\':
+        return f"\\{character}"
+    known = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character)
+    code = ord(character)
+    return known or (f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}")
+
+
+def inline(text: str) -> str:
+    """A text on one line, in quotes."""
+    return f'"{_ESCAPED.sub(_escape, text)}"'
+
+
+def in_name(text: str) -> str:
+    """A name, without quotes."""
+    return _ESCAPED_IN_NAME.sub(_escape, text) or '""'
+
+
+def lines_of(value: Any, fold: int | None) -> list[str]:
+    """A value as the lines of a fact: one to stand behind its path, or an empty one and those below it."""
+    if not isinstance(value, str):
+        return [_scalar(value)]
+    lines = value.split("\n")
+    if fold is not None and (len(value) > fold or len(lines) > _MOST_LINES):
+        shown = value[:_FOLDED_CHARACTERS].split("\n")[:_FOLDED_LINES]
+        digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        count = "1 line" if len(lines) == 1 else f"{len(lines):,} lines"
+        return ["", *map(_in_line, shown), f"... {len(value):,} characters in {count}, sha256 {digest}"]
+    return [inline(value)] if len(lines) == 1 else ["", *map(_in_line, lines)]
+
+
+def _in_line(line: str) -> str:
+    return f"| {_ESCAPED_IN_LINE.sub(_escape, line)}" if line else "|"
+
+
+def _scalar(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(inline(item) if isinstance(item, str) else _scalar(item) for item in value)}]"
+    return "{}" if isinstance(value, dict) else inline(str(value))
+
+
+def indented(depth: int) -> str:
+    return "  " * depth if depth <= _MOST_INDENT else "  " * _MOST_INDENT + f"({depth}) "
+
+
+@dataclass(eq=False)
+class Entry:
+    """A span of a snapshot, as its text has it. ``facts`` maps paths to values as they are written."""
+
+    kind: str
+    name: str
+    depth: int = 0
+    facts: dict[str, str] = field(default_factory=dict)
+    children: list[Entry] = field(default_factory=list)
+
+    def lines(self) -> Iterator[str]:
+        """The span's own lines."""
+        yield f"{indented(self.depth)}{self.kind} {self.name}"
+        for path in self.facts:
+            yield from self.lines_of_fact(path)
+
+    def lines_of_fact(self, path: str) -> Iterator[str]:
+        first, *more = self.facts[path].split("\n")
+        yield f"{indented(self.depth + 1)}{path}:{' ' if first else ''}{first}"
+        for line in more:
+            yield f"{indented(self.depth + 2)}{line}"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a file holds: one or more accepted variants, each the text of a tree."""
+
+    level: str
+    variants: tuple[str, ...]
+    crewai: str | None = None
+
+    def write(self) -> str:
+        made = "" if self.crewai is None else f", crewAI {self.crewai}"
+        header = f"crewai-trace snapshot {VERSION}, level {self.level}{made}\n"
+        if len(self.variants) == 1:
+            return f"{header}\n{self.variants[0]}"
+        return header + "".join(f"\nvariant {number}\n\n{text}" for number, text in enumerate(self.variants, start=1))
+
+    @classmethod
+    def read(cls, text: str) -> Snapshot:
+        """What ``write`` wrote; the trees themselves are read by ``entries``.
+
+        Raises:
+            SnapshotFileError: no snapshot, or of a newer format.
+        """
+        first, _, rest = text.partition("\n")
+        header = _HEADER.match(first)
+        if header is None:
+            raise SnapshotFileError("its first line should be 'crewai-trace snapshot 1, level ...'")
+        if int(header[1]) > VERSION:
+            raise SnapshotFileError(
+                f"it is of format {header[1]}; this version of pytest-crewai-trace reads up to {VERSION}"
+            )
+        if int(header[1]) < 1 or header.end() != len(first) or header[2] not in LEVELS:
+            raise SnapshotFileError("its first line should be 'crewai-trace snapshot 1, level ...'")
+        parts: list[list[str]] = [[]]
+        # A line that begins with "variant" at the left is no span: no kind is called so.
+        for line in rest.split("\n"):
+            if line.startswith("variant ") and _VARIANT.fullmatch(line):
+                parts.append([])
+            else:
+                parts[-1].append(line)
+        if len(parts) > 1 and any(parts[0]):
+            raise SnapshotFileError("there is something before its first variant")
+        texts = tuple("\n".join(part).strip("\n") + "\n" for part in (parts[1:] or parts))
+        return cls(header[2], texts, header[3])
+
+
+def entries(text: str) -> list[Entry]:
+    """The tree of one variant: its outermost spans.
+
+    Raises:
+        SnapshotFileError: a line that is neither a span nor a fact, or stands where none can.
+    """
+    roots: list[Entry] = []
+    above: list[Entry] = []
+    path = ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line:
+            continue
+        depth, content = _split(line, number)
+        word = content.split(" ", 1)[0]
+        if word in _KINDS:
+            if depth > len(above):
+                raise _nonsense(number, line)
+            del above[depth:]
+            entry = Entry(word, content[len(word) + 1 :], depth)
+            (above[-1].children if above else roots).append(entry)
+            above.append(entry)
+            path = ""
+        elif above and path and depth == len(above) + 1 and (word in ("|", "...")):
+            above[-1].facts[path] += f"\n{content}"
+        elif above and depth == len(above) and (fact := _FACT.fullmatch(content)) and fact[1] not in above[-1].facts:
+            path, value = fact[1], fact[2] or ""
+            if value and value[0] not in '"[' and not _NUMBER.fullmatch(value):
+                raise _nonsense(number, line)
+            above[-1].facts[path] = value
+        else:
+            raise _nonsense(number, line)
+    if not roots:
+        raise SnapshotFileError("there is no span in it")
+    return roots
+
+
+def _split(line: str, number: int) -> tuple[int, str]:
+    match = _LINE.fullmatch(line)
+    if match is None or len(match[1]) % 2:
+        raise _nonsense(number, line)
+    depth = len(match[1]) // 2
+    if match[2] is None:
+        return depth, match[3]
+    if depth != _MOST_INDENT:
+        raise _nonsense(number, line)
+    return int(match[2]), match[3]
+
+
+def _nonsense(number: int, line: str) -> SnapshotFileError:
+    shown = json.dumps(line.strip()[:80])
+    return SnapshotFileError(f"line {number} of its tree is neither a span nor a fact of one: {shown}")
