@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_crewai_trace.cli.places import NothingFoundError, console, progress, skipped
+from pytest_crewai_trace.report.terminal import plural
 from pytest_crewai_trace.store.reader import find
 from pytest_crewai_trace.store.writer import RUN_NAME, new_folder
 
@@ -44,7 +45,7 @@ def merge(folders: Sequence[str], output: str, *, force: bool) -> int:
             copied += 1
     again = len(found.stored) - copied
     there = f", {again} were there already" if again else ""
-    console().print(f"{copied} traces of {len(found.runs)} runs in {target}{there}")
+    console().print(f"{plural(copied, 'trace')} of {plural(len(found.runs), 'run')} in {target}{there}")
     return 0
 
 

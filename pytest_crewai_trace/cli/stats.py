@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pytest_crewai_trace.cli.places import console, look_up, traces
-from pytest_crewai_trace.report.terminal import short_number
+from pytest_crewai_trace.report.terminal import dollars, short_number
 from pytest_crewai_trace.trace.render import cut, label, printable
 from pytest_crewai_trace.trace.usage import Usage, cost_of_call
 
@@ -77,7 +77,8 @@ class Call:
     """One call of a model or tool, and in which test it was."""
 
     test: str
-    span: AnySpan
+    what: str
+    seconds: float | None
     cost: Decimal | None
 
 
@@ -99,12 +100,12 @@ class Statistics:
                 self._row("agent", span.name).took(span)
             elif span.kind == "tool":
                 self._row("tool", span.name).took(span)
-                self.calls.append(Call(attempt.test_id, span, None))
+                self.calls.append(Call(attempt.test_id, label(span), span.duration, None))
             elif span.kind == "llm":
                 usage = span.call_usage
                 price = cost_of_call(span.model, usage, span.origin.started_at)
                 self._row("model", span.model).took(span)
-                self.calls.append(Call(attempt.test_id, span, price))
+                self.calls.append(Call(attempt.test_id, label(span), span.duration, price))
                 rows = [self._row("model", span.model), test]
                 rows += [self._row("agent", span.agent_role)] if span.agent_role else []
                 for row in rows:
@@ -119,8 +120,8 @@ class Statistics:
         return sorted(self.tables[by].values(), key=lambda row: (-row.total, row.name))
 
     def slowest(self, top: int) -> list[Call]:
-        timed = [call for call in self.calls if call.span.duration is not None]
-        return sorted(timed, key=lambda call: -(call.span.duration or 0))[:top]
+        timed = [call for call in self.calls if call.seconds is not None]
+        return sorted(timed, key=lambda call: -(call.seconds or 0))[:top]
 
     def dearest(self, top: int) -> list[Call]:
         priced = [call for call in self.calls if call.cost]
@@ -157,8 +158,8 @@ def _as_json(sums: Statistics, wanted: list[str], top: int, *, everything: bool)
             found[name] = [
                 {
                     "test_id": call.test,
-                    "span": label(call.span),
-                    "seconds": call.span.duration,
+                    "span": call.what,
+                    "seconds": call.seconds,
                     "cost": None if call.cost is None else str(call.cost),
                 }
                 for call in calls
@@ -195,11 +196,11 @@ def _calls(title: str, calls: list[Call]) -> Table:
     table.add_column("seconds", justify="right")
     table.add_column("cost", justify="right")
     for call in calls:
-        seconds = f"{call.span.duration:.2f}" if call.span.duration is not None else ""
+        seconds = f"{call.seconds:.2f}" if call.seconds is not None else ""
         cost = _dollars(call.cost) if call.cost else ""
-        table.add_row(Text(cut(label(call.span), 90)), Text(cut(printable(call.test), 80)), seconds, cost)
+        table.add_row(Text(cut(call.what, 90)), Text(cut(printable(call.test), 80)), seconds, cost)
     return table
 
 
 def _dollars(cost: Decimal | None) -> str:
-    return "no price" if cost is None else f"${cost:.6f}".rstrip("0").rstrip(".") if cost else "$0"
+    return "no price" if cost is None else dollars(cost)

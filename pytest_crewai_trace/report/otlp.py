@@ -35,6 +35,7 @@ _PARAMETERS = {
     "presence_penalty": "gen_ai.request.presence_penalty",
     "seed": "gen_ai.request.seed",
     "stop": "gen_ai.request.stop_sequences",
+    "stop_sequences": "gen_ai.request.stop_sequences",
 }
 # crewAI's prefixes, where the conventions call the provider otherwise.
 _PROVIDERS = {
@@ -192,7 +193,7 @@ def _message(message: dict[str, Any]) -> dict[str, Any]:
     for call in message.get("tool_calls") or ():
         function = call.get("function") if isinstance(call, dict) else None
         if isinstance(function, dict):
-            named = {"name": function.get("name"), "arguments": function.get("arguments")}
+            named: dict[str, Any] = {"name": function.get("name"), "arguments": function.get("arguments")}
             parts.append({"type": "tool_call", "id": call.get("id"), **named})
     return {"role": role, "parts": parts}
 

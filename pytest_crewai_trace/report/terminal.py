@@ -156,11 +156,17 @@ def costs(by_model: Iterable[Mapping[str, str | None]]) -> list[str]:
     unpriced = {model for model, cost in known if cost is None}
     if not priced:
         return []
-    total = sum(priced, Decimal(0))
-    digits = max(2, 1 - total.adjusted()) if total else 0  # two that say something
-    shown = f"{total:.{digits}f}"
-    shown = shown[:-1] if digits > 2 and shown.endswith("0") else shown
-    return [f"${shown}" + (f" and {plural(len(unpriced), 'model')} without a price" if unpriced else "")]
+    return [
+        dollars(sum(priced, Decimal(0)))
+        + (f" and {plural(len(unpriced), 'model')} without a price" if unpriced else "")
+    ]
+
+
+def dollars(amount: Decimal) -> str:
+    """``$0.04``, ``$0.0000045``: with two digits that say something."""
+    digits = max(2, 1 - amount.adjusted()) if amount else 0
+    shown = f"{amount:.{digits}f}"
+    return f"${shown[:-1] if digits > 2 and shown.endswith('0') else shown}"
 
 
 def plural(number: int, noun: str) -> str:

@@ -24,24 +24,30 @@ _SIZES: tuple[tuple[int, int | None], ...] = (
 )
 # Of a span, what says nothing of what was said: a pattern of the user's that meets it must not break the document.
 _STRUCTURE = frozenset({"kind", "id", "parent_id", "status", "start", "end", "messages"})
-_REMEMBERED = 200  # characters of a text whose redaction is remembered
-_MOST_REMEMBERED = 20_000
+_REMEMBERED = 20_000  # characters of a text whose redaction is remembered
+_MOST_REMEMBERED = 4_000_000  # characters of all of them
 
 
 class _Remembering(Redactor):
-    """Looks at a text that comes again and again, such as a key or a role, once. A hook is asked each time."""
+    """Looks once at a text that comes again and again: a key, a role, a tool's result in the next conversation.
+
+    A hook is asked each time.
+    """
 
     def __init__(self, patterns: Iterable[str | re.Pattern[str]], secrets: dict[str, str], hook: Hook | None) -> None:
         super().__init__(patterns, secrets, hook)
         self._remembered: dict[str, str] = {}
+        self._room = _MOST_REMEMBERED
 
     def _scanned(self, text: str, levels: int) -> str:
         if len(text) > _REMEMBERED or levels != 3:
             return super()._scanned(text, levels)
         found = self._remembered.get(text)
         if found is None:
-            if len(self._remembered) >= _MOST_REMEMBERED:
+            self._room -= len(text) + 100
+            if self._room < 0:
                 self._remembered.clear()
+                self._room = _MOST_REMEMBERED
             found = self._remembered[text] = super()._scanned(text, levels)
         return found
 
