@@ -67,23 +67,26 @@ def look_up(what: Sequence[str], folder: str | None, *, all_runs: bool = False) 
                 "--crewai-trace-keep=all whenever something ran"
             )
         kept = _named(find([place]))
-        if not all_runs and kept:
-            kept = [one for one in kept if one.attempt.run == kept[-1].attempt.run]
-        found += [one for test in tests for one in _matching(test, kept, place)] if tests else kept
+        if tests:
+            found += [one for test in tests for one in _last_run(_matching(test, kept, place), all_runs=all_runs)]
+        else:
+            found += _last_run(kept, all_runs=all_runs)
     if not found:
         where = ", ".join(map(str, paths)) if paths else str(place)
         raise NothingFoundError(f"there are no traces in {where}")
     return list({one.path: one for one in found}.values())
 
 
+def _last_run(stored: list[Stored], *, all_runs: bool) -> list[Stored]:
+    return [one for one in stored if all_runs or one.attempt.run == stored[-1].attempt.run]
+
+
 def _matching(test: str, kept: list[Stored], place: Path) -> list[Stored]:
     matching = [one for one in kept if test in one.attempt.test_id]
     if not matching:
-        ids = [one.attempt.test_id for one in kept]
-        names = {each.rpartition("::")[2] for each in ids}
-        raise NothingFoundError(
-            f"no test of the last run in {place} has {test!r} in its id;{did_you_mean(test, names)}".rstrip(";")
-        )
+        names = {one.attempt.test_id.rpartition("::")[2] for one in kept}
+        said = f"no test in {place} has {test!r} in its id;{did_you_mean(test, names)}"
+        raise NothingFoundError(said.rstrip(";"))
     return matching
 
 

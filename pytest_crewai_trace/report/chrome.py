@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def trace_events(number: int, attempt: Attempt, trace: Trace) -> Iterator[dict[str, Any]]:
     """The events of one test; times are microseconds since its trace began."""
     yield {"ph": "M", "pid": number, "tid": 0, "name": "process_name", "args": {"name": attempt.test_id}}
-    ends = [span.start if span.end is None else span.end for span in trace.all_spans]
+    ends = [max(span.start, span.start if span.end is None else span.end) for span in trace.all_spans]
     for span, lane in zip(trace.all_spans, lanes(trace, ends), strict=True):
         said: dict[str, Any] = {"what": label(span), "status": span.status}
         if span.kind == "llm":
@@ -26,10 +26,14 @@ def trace_events(number: int, attempt: Attempt, trace: Trace) -> Iterator[dict[s
             "tid": lane,
             "name": f"{span.kind} {span.name}",
             "cat": span.kind,
-            "ts": round(span.start * 1e6, 3),
-            "dur": round((ends[span.id] - span.start) * 1e6, 3),
+            "ts": _microseconds(span.start),
+            "dur": _microseconds(ends[span.id] - span.start),
             "args": said,
         }
+
+
+def _microseconds(seconds: float) -> float:
+    return round(min(max(seconds, 0.0), 1e9) * 1e6, 3)
 
 
 def lanes(trace: Trace, ends: list[float]) -> list[int]:

@@ -89,7 +89,7 @@ def _test_span(attempt: Attempt, trace: Trace, trace_id: str, began: int) -> dic
         "name": f"test {attempt.test_id}",
         "kind": _INTERNAL,
         "startTimeUnixNano": str(began),
-        "endTimeUnixNano": str(began + int(max(last, attempt.seconds) * 1e9)),
+        "endTimeUnixNano": _at(began, max(last, attempt.seconds)),
         "attributes": _attributes(facts),
         "status": status,
     }
@@ -106,12 +106,12 @@ def _span(span: AnySpan, trace_id: str, began: int) -> dict[str, Any]:
         "parentSpanId": _digest(trace_id, parent)[:16],
         "name": span.span_name,
         "kind": _CLIENT if span.kind == "llm" else _INTERNAL,
-        "startTimeUnixNano": str(began + int(span.start * 1e9)),
-        "endTimeUnixNano": str(began + int((span.start if span.end is None else span.end) * 1e9)),
+        "startTimeUnixNano": _at(began, span.start),
+        "endTimeUnixNano": _at(began, span.start if span.end is None else span.end),
         "attributes": _attributes(attributes(span)),
         "events": [
             {
-                "timeUnixNano": str(began + int(event.time * 1e9)),
+                "timeUnixNano": _at(began, event.time),
                 "name": event.name,
                 "attributes": _attributes({f"crewai.{name}": value for name, value in event.attributes.items()}),
             }
@@ -231,6 +231,11 @@ def _json(value: Any) -> str:
 
 def _nanoseconds(moment: datetime | None) -> int:
     return 0 if moment is None else (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
+
+
+def _at(began: int, seconds: float) -> str:
+    """A moment, as far as it fits into the field."""
+    return str(min(max(began + int(min(max(seconds, 0.0), 1e9) * 1e9), 0), 2**63))
 
 
 def _digest(*parts: str) -> str:
