@@ -284,6 +284,10 @@ def _put_on_report(report: pytest.TestReport, record: Record) -> None:
     if section:
         report.sections.append(("crewai trace", section))
         record.is_told = True
+        if record.item.config.getoption("htmlpath", None):
+            from pytest_crewai_trace.report.junit import html_extra
+
+            report.extras = [*getattr(report, "extras", []), html_extra(section)]  # type: ignore[attr-defined]
 
 
 def _section(report: pytest.TestReport, record: Record, trace: Trace) -> str | None:

@@ -125,10 +125,9 @@ def session_settings() -> tuple[Settings | None, str]:
     if found:
         return found[0], ""
     first = next((line for line in said.getvalue().splitlines() if line.strip()), "")
-    return (
-        None,
-        f"pytest cannot be started here: {first}" if first else "the plugin is switched off by -p no:crewai_trace",
-    )
+    if first:
+        return None, f"pytest cannot be started here: {first}"
+    return None, "pytest does not load the plugin: -p no:crewai_trace or PYTEST_DISABLE_PLUGIN_AUTOLOAD says so"
 
 
 def _tracing(settings: Settings | None, why: str) -> Iterator[Line]:

@@ -132,8 +132,12 @@ def _full(trace: Trace, chosen: list[AnySpan]) -> Iterator[str]:
         yield f"{'> ' if span.id in marked else '  '}{indent}{label(span)}"
         for name, text in _details(span):
             lines = text.splitlines() or [""]
-            yield f"    {indent}{name}: {printable(lines[0])}"
-            yield from (f"    {indent}  {printable(line)}" for line in lines[1:])
+            if len(lines) == 1:
+                yield f"    {indent}{name}: {printable(lines[0])}"
+                continue
+            yield f"    {indent}{name}:"
+            # Behind a mark: a line of a model that begins with :: is no command to GitHub Actions.
+            yield from (f"    {indent}| {printable(line)}" for line in lines)
 
 
 def _details(span: AnySpan) -> Iterator[tuple[str, str]]:

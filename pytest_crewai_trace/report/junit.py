@@ -1,4 +1,4 @@
-"""What JUnit XML says of traces: numbers as properties of each test, the tree in ``system-out`` of a failed one."""
+"""What JUnit XML and pytest-html say of traces: numbers of each test, the tree of a failed one."""
 
 from __future__ import annotations
 
@@ -36,6 +36,17 @@ def cost_of(counts: Counts) -> str | None:
 
     prices = [Decimal(cost) for cost in counts["costs"].values() if cost is not None]
     return f"{sum(prices, Decimal(0)):f}" if len(prices) == len(counts["costs"]) else None
+
+
+def html_extra(tree: str) -> dict[str, str]:
+    """The tree as pytest-html takes what goes with a test; it shows text as text."""
+    return {
+        "name": _SECTION,
+        "format_type": "text",
+        "content": tree,
+        "mime_type": "text/plain",
+        "extension": "txt",
+    }
 
 
 class JunitTrees:

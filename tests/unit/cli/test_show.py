@@ -65,15 +65,25 @@ def test_show_everything_of_some_spans(folder, command):
                   seconds: 1.000
                   agent_role: Writer
                   task_name: write
-                  arguments: {
-                      "query": "AI"
-                    }
+                  arguments:
+                  | {
+                  |   "query": "AI"
+                  | }
                   error: RuntimeError: too slow
         """)
     _, out, _ = command("show", "test_failed", "--kind", "llm", "--full")
     assert out[-1] == "          user: Write."
     assert r"          response: An [bold]article[/bold].\x1b[2J\u202e" in out
     assert all(line.isprintable() for line in out)
+
+
+def test_s53_no_line_of_a_model_begins_a_line(folder, command):
+    keep(folder, "test_a.py::test_commands", crew_trace(answer="::error::x\n::set-output::y"), run=LATER, message="::z")
+
+    for arguments in ((), ("--full",)):
+        _, out, _ = command("show", "test_commands", *arguments)
+        assert any("::error::x" in line for line in out)
+        assert not any(line.strip().startswith("::") for line in out)
 
 
 def test_show_as_json(folder, command):
