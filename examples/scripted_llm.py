@@ -26,6 +26,7 @@ class ScriptedLLM(BaseLLM):
     """
 
     _script: dict[str, list[Any]] = PrivateAttr()
+    _role: str = PrivateAttr(default="")
 
     def __init__(self, script: Mapping[str, Sequence[Any]], *, model: str = "gpt-4o-mini") -> None:
         super().__init__(model=model)
@@ -69,7 +70,8 @@ class ScriptedLLM(BaseLLM):
         return self.call(*args, **kwargs)
 
     def _next_reply(self, agent: Any) -> Any:
-        role = agent.role.strip()
+        # At an agent's max_iter crewAI asks for an answer without saying whose.
+        role = self._role = self._role if agent is None else agent.role.strip()
         replies = self._script.get(role)
         if not replies:
             raise AssertionError(f"The script has no reply left for {role!r}; it has {self._script}")

@@ -10,9 +10,12 @@ if TYPE_CHECKING:
         CrewaiTraceError,
         HookError,
         SpanLookupError,
+        TraceAssertionError,
         TraceDocumentError,
         TraceIncompleteError,
     )
+    from pytest_crewai_trace.expectations.fluent import Expectation, expect
+    from pytest_crewai_trace.expectations.message import Mismatch
     from pytest_crewai_trace.trace.span import Error, Span, SpanEvent, ToolCall
     from pytest_crewai_trace.trace.trace import Trace
     from pytest_crewai_trace.trace.usage import Usage
@@ -20,19 +23,25 @@ if TYPE_CHECKING:
 __all__ = [
     "CrewaiTraceError",
     "Error",
+    "Expectation",
     "HookError",
+    "Mismatch",
     "Span",
     "SpanEvent",
     "SpanLookupError",
     "ToolCall",
     "Trace",
+    "TraceAssertionError",
     "TraceDocumentError",
     "TraceIncompleteError",
     "Usage",
+    "expect",
 ]
 
 _HOMES = {
     **dict.fromkeys(("Error", "Span", "SpanEvent", "ToolCall"), "trace.span"),
+    **dict.fromkeys(("Expectation", "expect"), "expectations.fluent"),
+    "Mismatch": "expectations.message",
     "Trace": "trace.trace",
     "Usage": "trace.usage",
 }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.expectations.message import Mismatch
 
 
 class CrewaiTraceError(Exception):
-    """Any error of this plugin that is not an assertion."""
+    """Any error of this plugin."""
 
 
 class SpanLookupError(CrewaiTraceError, LookupError):
@@ -17,6 +20,43 @@ class SpanLookupError(CrewaiTraceError, LookupError):
 
 class TraceIncompleteError(CrewaiTraceError, AssertionError):
     """A trace is empty, or does not hold everything that ran: nothing may be concluded from what it lacks."""
+
+
+class TraceAssertionError(CrewaiTraceError, AssertionError):
+    """An expectation that does not hold; with ``expect.all()``, one or more.
+
+    ``mismatches`` has for each what was expected, what happened, the nearest candidate, what to do next and the numbers
+    of the spans that matter; ``trace`` is the part of the tree that the message shows. ``expected``, ``actual``,
+    ``nearest`` and ``advice`` are those of the first.
+    """
+
+    shows_tree = True  # so the report of the test need not
+
+    def __init__(self, mismatches: Sequence[Mismatch], trace: str = "") -> None:
+        super().__init__(tuple(mismatches), trace)
+        self.mismatches: tuple[Mismatch, ...] = tuple(mismatches)
+        self.trace = trace
+
+    def __str__(self) -> str:
+        from pytest_crewai_trace.expectations.message import text
+
+        return text(self.mismatches, self.trace)
+
+    @property
+    def expected(self) -> str:
+        return self.mismatches[0].expected
+
+    @property
+    def actual(self) -> str:
+        return self.mismatches[0].actual
+
+    @property
+    def nearest(self) -> str:
+        return self.mismatches[0].nearest
+
+    @property
+    def advice(self) -> str:
+        return self.mismatches[0].advice
 
 
 class HookError(CrewaiTraceError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,6 +34,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "crewai_trace(enabled=True, keep=None): trace this test's crews and flows, or with enabled=False do not; "
         "keep='failed', 'all' or 'none' says whether its trace stays on disk",
     )
+    config.addinivalue_line(
+        "markers",
+        "crewai_budget(llm_calls=, tool_calls=, input_tokens=, output_tokens=, total_tokens=, cost=, seconds=):"
+        " trace this test, and fail it when it passes but uses more; None lifts a limit",
+    )
     config.stash[settings.SETTINGS] = settings.resolve(config)
     if config.getoption("xmlpath", None) and not hasattr(config, "workerinput"):
         from pytest_crewai_trace.report.junit import JunitTrees
@@ -46,6 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     try:
         traced = [item for item in items if settings.is_traced(item, config.stash[settings.SETTINGS])]
+        _watch_budgets(config, items)
     except pytest.UsageError as error:
         if not hasattr(config, "workeroutput"):
             raise
@@ -57,6 +64,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _start(config)
     if any("snapshot" in getattr(item, "fixturenames", ()) for item in items):
         _start_snapshots(config)
+
+
+def _watch_budgets(config: pytest.Config, items: list[pytest.Item]) -> None:
+    defaults = config.getini(settings.BUDGET)
+    if defaults or any(item.get_closest_marker(settings.BUDGET) is not None for item in items):
+        from pytest_crewai_trace.expectations.budget import of_ini, register
+
+        register(config, items, of_ini(defaults))
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    if "pytest_crewai_trace.trace.span" not in sys.modules:  # then neither side is ours
+        return None
+    from pytest_crewai_trace.expectations.compare import explain
+
+    return explain(op, left, right)
 
 
 @pytest.hookimpl(optionalhook=True)

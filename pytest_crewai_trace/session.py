@@ -257,7 +257,7 @@ class Session:
         report = yield
         record = item.stash.get(RECORD, None)
         if record is not None:
-            _put_on_report(report, record)
+            _put_on_report(report, record, call)
         return report
 
 
@@ -266,7 +266,7 @@ def _drop(stash: pytest.Stash, key: pytest.StashKey[T]) -> None:
         del stash[key]
 
 
-def _put_on_report(report: pytest.TestReport, record: Record) -> None:
+def _put_on_report(report: pytest.TestReport, record: Record, call: pytest.CallInfo[Any]) -> None:
     from pytest_crewai_trace.report.terminal import count
 
     record.phases[cast("str", report.when)] = report
@@ -281,18 +281,22 @@ def _put_on_report(report: pytest.TestReport, record: Record) -> None:
                 _finish(report, record, trace)
     except Exception as error:  # noqa: BLE001 - a report must be made, whatever happens to our part of it
         section = f"the trace could not be shown: {type(error).__name__}: {error}"
-    if section:
+    if section is None:
+        return
+    report.crewai_trace_tree = section  # type: ignore[attr-defined]  # for JUnit XML and GitHub's summary
+    told = call.excinfo is not None and getattr(call.excinfo.value, "shows_tree", False)
+    if not told and record.item.config.stash[SETTINGS].show != "none":
         report.sections.append(("crewai trace", section))
         record.is_told = True
-        if record.item.config.getoption("htmlpath", None):
-            from pytest_crewai_trace.report.junit import html_extra
+    if record.item.config.getoption("htmlpath", None):
+        from pytest_crewai_trace.report.junit import html_extra
 
-            report.extras = [*getattr(report, "extras", []), html_extra(section)]  # type: ignore[attr-defined]
+        report.extras = [*getattr(report, "extras", []), html_extra(section)]  # type: ignore[attr-defined]
 
 
 def _section(report: pytest.TestReport, record: Record, trace: Trace) -> str | None:
     """What a failed test shows of its trace."""
-    if not report.failed or _keeping(record).settings.show == "none":
+    if not report.failed:
         return None
     from pytest_crewai_trace.report.terminal import failure_section
 

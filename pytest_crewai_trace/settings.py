@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FIXTURES = frozenset({"crewai_trace"})
 MARKER = "crewai_trace"
+BUDGET = "crewai_budget"  # the marker, which traces its test too, and the ini option
 MARKER_ARGUMENTS = ("enabled", "keep")
 PATTERNS = ("crewai_trace_redact", "crewai_trace_normalize")
 Which = Literal["failed", "all", "none"]
@@ -103,6 +104,13 @@ def add_options(parser: pytest.Parser) -> None:
         "true or false (default: true)",
         "bool",
         default=None,
+    )
+    parser.addini(
+        BUDGET,
+        "what every traced test may use at most, a limit a line: llm_calls, tool_calls, input_tokens, output_tokens,"
+        " total_tokens = number, cost = dollars, seconds = number",
+        "linelist",
+        default=[],
     )
     parser.addini(
         "crewai_trace_redact",
@@ -227,7 +235,7 @@ def is_traced(item: pytest.Item, settings: Settings) -> bool:
     Raises:
         pytest.UsageError: a mistake in its marker, or a marker that forbids what its fixture needs.
     """
-    asks = not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+    asks = not FIXTURES.isdisjoint(getattr(item, "fixturenames", ())) or item.get_closest_marker(BUDGET) is not None
     enabled = _marker_enabled(item)
     if asks and enabled is False:
         raise forbidden(item)
@@ -236,9 +244,9 @@ def is_traced(item: pytest.Item, settings: Settings) -> bool:
 
 def forbidden(item: pytest.Item) -> pytest.UsageError:
     """The error of a test that asks for what its marker forbids."""
+    what = "the fixture crewai_trace" if item.get_closest_marker(BUDGET) is None else f"a budget (marker {BUDGET})"
     return pytest.UsageError(
-        f"{item.nodeid}: asks for the fixture crewai_trace, but its marker crewai_trace(enabled=False) forbids it;"
-        " drop one of the two"
+        f"{item.nodeid}: asks for {what}, but its marker crewai_trace(enabled=False) forbids it; drop one of the two"
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from pytest_crewai_trace.capture.objects import is_router, limit_of, own
 from pytest_crewai_trace.capture.plain import plain
 
 if TYPE_CHECKING:
@@ -71,14 +72,6 @@ _UNCHANGING = frozenset({str, int, float, bool, type(None)})
 def one_line(text: Any) -> str | None:
     """A role or a task's name as one line: YAML's ``>`` leaves a line feed at its end."""
     return plain(" ".join(text.split())) or None if isinstance(text, str) else None
-
-
-def own(thing: Any, name: str) -> Any:
-    """An attribute of a crewAI object, or ``None``."""
-    try:
-        return getattr(thing, name, None)
-    except Exception:  # noqa: BLE001 - a property of a user's subclass may raise anything
-        return None
 
 
 def role_of(agent: Any) -> str | None:
@@ -211,6 +204,7 @@ def method(fields: Fields, source: Any) -> dict[str, Any]:
     return {
         "name": one_line(fields.get("method_name")) or "",
         "flow_name": one_line(fields.get("flow_name")),
+        "router": is_router(source, fields.get("method_name")),
         "params": plain(fields.get("params")),
     }
 
@@ -251,6 +245,7 @@ def agent(fields: Fields, source: Any) -> dict[str, Any]:
         "goal": plain(own(agent, "goal")),
         "prompt": plain(fields.get("task_prompt")),
         "available_tools": _tool_names(fields.get("tools")),
+        "max_iter": limit_of(own(agent, "max_iter")),
     }
 
 
@@ -264,6 +259,7 @@ def lone_agent(fields: Fields, source: Any) -> dict[str, Any]:
         "goal": plain(info.get("goal")),
         "prompt": plain(fields.get("messages")),
         "available_tools": _tool_names(fields.get("tools")),
+        "max_iter": limit_of(own(source, "max_iter") or own(source, "max_iterations")),
         "lone": True,
     }
 
@@ -338,6 +334,7 @@ def tool(fields: Fields, source: Any) -> dict[str, Any]:
         "arguments": arguments_of(fields.get("tool_args")),
         "attempt": max(1, attempts) if isinstance(attempts, int) else 1,
         "plan_number": fields.get("plan_step_number"),
+        "cached": fields.get("in_cache") is True,
     }
 
 
@@ -350,7 +347,9 @@ def tool_error(fields: Fields, source: Any) -> dict[str, Any]:
 @later("tool_args", "output", "failure")
 def tool_end(fields: Fields, source: Any) -> dict[str, Any]:
     found = tool_error(fields, source)
-    found.update(result=plain(fields.get("output")), cached=fields.get("from_cache") is True)
+    found["result"] = plain(fields.get("output"))
+    if fields.get("from_cache") is True:
+        found["cached"] = True
     failure = fields.get("failure")  # the tool ran and reported that it did not succeed
     if failure is not None:
         message = failure.get("message") if isinstance(failure, dict) else None

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.capture.failures import failure, interruption
 from pytest_crewai_trace.capture.mapping import Rule, rule_of
+from pytest_crewai_trace.capture.objects import in_cache, own
 from pytest_crewai_trace.capture.plain import plain
-from pytest_crewai_trace.capture.readers import hold, identify, own
+from pytest_crewai_trace.capture.readers import hold, identify
 from pytest_crewai_trace.trace.messages import Messages
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ class Recorder:
                 held = hold(fields, () if hidden else rule.payload)
                 if rule.kind == "llm":
                     self._hold_conversation(rule, held, source)
+                elif rule.kind == "tool" and rule.role == "begin":
+                    held["in_cache"] = in_cache(fields, source)
                 self._taken.append((rule, source, held, sequence, at, given_start, parent, thread, task))
             if self._waiting or len(self._taken) > _MOST_TAKEN or self._held_messages > _MOST_TAKEN:
                 self._read_taken()

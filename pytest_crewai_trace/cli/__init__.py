@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from pytest_crewai_trace.cli.places import NothingFoundError
 from pytest_crewai_trace.errors import CrewaiTraceError
+from pytest_crewai_trace.snapshot.options import LEVELS
 from pytest_crewai_trace.trace.semconv import KINDS
 
 Command = Callable[[argparse.Namespace], int]
@@ -62,6 +63,16 @@ def _parser() -> argparse.ArgumentParser:
     listed.add_argument("--failed", action="store_true", help="only those that somebody has to look at")
     listed.add_argument("--json", action="store_true", help="as JSON lines")
 
+    diff = _add(
+        commands, "diff", _diff, "what two traces, or the tests of two runs, did differently; 1 if behaviour did"
+    )
+    diff.add_argument("before", metavar="A", help="a trace file, a folder of traces, or the name of a run")
+    diff.add_argument("now", metavar="B")
+    diff.add_argument(
+        "--level", choices=LEVELS, default="calls", help="how much is compared, as in snapshots (default: calls)"
+    )
+    diff.add_argument("--full", action="store_true", help="the trees too, where more than one test is compared")
+
     merge = _add(commands, "merge", _merge, "the traces of several folders, such as the shards of a CI run, in one")
     merge.add_argument("folders", nargs="+", metavar="DIR")
     merge.add_argument("-o", "--output", required=True, metavar="DIR")
@@ -85,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = _add(commands, "doctor", _doctor, "what is installed, what is on and why, and why a trace may not appear")
     doctor.add_argument("--offline", action="store_true", help="ask no server")
-    for command in (show, listed, export, stats):
+    for command in (show, listed, diff, export, stats):
         command.add_argument(
             "--dir", metavar="DIR", help="the trace folder (default: CREWAI_TRACE_DIR or .crewai-traces)"
         )
@@ -124,6 +135,12 @@ def _list(given: argparse.Namespace) -> int:
     from pytest_crewai_trace.cli.show import listing
 
     return listing(given.what, given.dir, all_runs=given.all, failed=given.failed, as_json=given.json)
+
+
+def _diff(given: argparse.Namespace) -> int:
+    from pytest_crewai_trace.cli.diff import diff
+
+    return diff(given.before, given.now, given.dir, level=given.level, full=given.full)
 
 
 def _merge(given: argparse.Namespace) -> int:

@@ -39,8 +39,7 @@ def summary(traced: list[Counts], reports: list[Any], most_bytes: int = MOST_BYT
     parts += [_row(one) for one in ranked[:_MOST_ROWS]]
     if len(ranked) > _MOST_ROWS:
         parts.append(f"\n{len(ranked) - _MOST_ROWS} more tests.\n")
-    trees = [(report.nodeid, text) for report in reports for title, text in report.sections if title == "crewai trace"]
-    parts += [_folded(test, text) for test, text in trees]
+    parts += [_folded(report.nodeid, report.crewai_trace_tree) for report in reports if _has_tree(report)]
     kept, size = [], 200
     for part in parts:
         size += len(part.encode())
@@ -49,6 +48,10 @@ def summary(traced: list[Counts], reports: list[Any], most_bytes: int = MOST_BYT
             break
         kept.append(part)
     return "".join(kept)
+
+
+def _has_tree(report: Any) -> bool:
+    return report.failed and hasattr(report, "crewai_trace_tree")
 
 
 def _row(one: Counts) -> str:

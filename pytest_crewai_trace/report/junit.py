@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pytest_crewai_trace.keeping import KeptOnReport
     from pytest_crewai_trace.report.terminal import Counts
 
-_SECTION = "crewai trace"
+_TITLE = "crewai trace"
 
 
 def properties(counts: Counts, kept: KeptOnReport | None) -> list[tuple[str, str]]:
@@ -41,7 +41,7 @@ def cost_of(counts: Counts) -> str | None:
 def html_extra(tree: str) -> dict[str, str]:
     """The tree as pytest-html takes what goes with a test; it shows text as text."""
     return {
-        "name": _SECTION,
+        "name": _TITLE,
         "format_type": "text",
         "content": tree,
         "mime_type": "text/plain",
@@ -65,12 +65,12 @@ class JunitTrees:
         return result
 
     def _write(self, report: Any) -> None:
-        trees = [text for title, text in report.sections if title == _SECTION]
-        if not trees or not report.failed:
+        tree = getattr(report, "crewai_trace_tree", None)
+        if tree is None or not report.failed:
             return
         for plugin in self._plugins.get_plugins():
             reporter_of = getattr(plugin, "node_reporter", None)
             if type(plugin).__name__ == "LogXML" and reporter_of is not None:
                 element = ElementTree.Element("system-out")
-                element.text = "\n".join([f" {_SECTION} ".center(80, "-"), *trees, ""])
+                element.text = "\n".join([f" {_TITLE} ".center(80, "-"), tree, ""])
                 reporter_of(report).append(element)

@@ -183,7 +183,8 @@ def tell_of_crash(report: Any, config: pytest.Config) -> None:
     """Show, and keep, that a test took its process with it, and its trace."""
     from pytest_crewai_trace.keeping import keeping_of
 
-    report.sections.append(("crewai trace", "incomplete: the process died, and with it the trace of this test"))
+    report.crewai_trace_tree = "incomplete: the process died, and with it the trace of this test"
+    report.sections.append(("crewai trace", report.crewai_trace_tree))
     worker = getattr(getattr(getattr(report, "node", None), "gateway", None), "id", None)
     message = str(report.longrepr)
     report.crewai_trace_kept = keeping_of(config).keep_crashed(report.nodeid, worker, message)

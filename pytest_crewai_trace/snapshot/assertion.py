@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from pytest_crewai_trace.redaction import hook_error, redactor_of
@@ -16,6 +17,7 @@ from pytest_crewai_trace.snapshot.facts import Custom
 from pytest_crewai_trace.snapshot.messages import explain
 from pytest_crewai_trace.snapshot.options import Options
 
+TRACES: pytest.StashKey[int] = pytest.StashKey()  # the place of the last unnamed one of a test
 _OURS = ("level", "variants", "fold", "ignore", "replace")
 _SYRUPYS = ("name", "diff", "diff_data", "exclude", "include", "matcher", "extension_class")
 
@@ -31,6 +33,7 @@ class TraceSnapshotAssertion(SnapshotAssertion):
     _asked: Mapping[str, Any] = MappingProxyType({})
     _syrupys: Mapping[str, Any] = MappingProxyType({})
     _is_discovered = False
+    _place: int | None = None
     compares_trace = False
 
     def __call__(self, **options: Any) -> TraceSnapshotAssertion:
@@ -76,8 +79,20 @@ class TraceSnapshotAssertion(SnapshotAssertion):
             super().__call__(extension_class=TraceSnapshotExtension)
         if isinstance(self.extension, TraceSnapshotExtension):
             self.compares_trace = True
+            self._place = None
             return super().__eq__(self._compared(other, Options.of(**{**self._defaults, **asked}), syrupys))
         return super().__eq__(other)
+
+    @property
+    def index(self) -> int | str:
+        """As syrupy's, but traces are counted through the test: ``snapshot`` and ``crewai_snapshot`` share a folder."""
+        index = super().index
+        if not self.compares_trace or isinstance(index, str):
+            return index
+        if self._place is None:
+            stash = self.test_location.item.stash
+            self._place = stash[TRACES] = stash.get(TRACES, -1) + 1
+        return self._place
 
     __hash__ = None  # type: ignore[assignment]  # as syrupy's
 

@@ -15,7 +15,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from pytest_crewai_trace.errors import HookError
 from pytest_crewai_trace.snapshot.facts import Custom
 from pytest_crewai_trace.snapshot.options import Options
-from pytest_crewai_trace.snapshot.text import Snapshot, SnapshotFileError, entries
+from pytest_crewai_trace.snapshot.text import Snapshot, SnapshotFileError
 from pytest_crewai_trace.trace.redact import Redactor
 
 if TYPE_CHECKING:
@@ -104,8 +104,7 @@ class TraceSnapshotExtension(SingleFileSnapshotExtension):
         is_accepted = made.variants[0] in stored.variants and len(stored.variants) <= serialized_data.options.variants
         if stored.level == made.level and is_accepted:
             return True
-        for text in stored.variants:
-            entries(text)
+        stored.trees()
         return False
 
     @classmethod

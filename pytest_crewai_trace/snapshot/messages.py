@@ -87,14 +87,20 @@ def nearest(stored: Snapshot, text: str) -> tuple[int, Alignment, Changes]:
     """The variant with the fewest differences: its place, how it lies beside the new one, and what changed."""
     made = entries(text)
     best: tuple[int, Alignment, Changes] | None = None
-    for number, variant in enumerate(stored.variants):
-        alignment = Alignment(entries(variant), made)
+    for number, variant in enumerate(stored.trees()):
+        alignment = Alignment(variant, made)
         found = changes(alignment)
         if best is None or found.size < best[2].size:
             best = (number, alignment, found)
     if best is None:
         raise SnapshotFileError("there is no variant in it")
     return best
+
+
+def difference(before: str, now: str) -> tuple[Changes, list[str]]:
+    """What changed from one tree to another, and both beside each other."""
+    alignment = Alignment(entries(before), entries(now))
+    return changes(alignment), _bounded(_tree(alignment))
 
 
 def _bounded(lines: Iterator[str] | list[str]) -> list[str]:

@@ -54,7 +54,7 @@ class Rule:
             return cls(path, (*spans, _span(last, path)), None)
         first = last.split(".", 1)[0]
         if first not in ATTRIBUTES and not set(first) & set("*?["):
-            choice = unknown_choice("span or attribute", first, (*KINDS, *sorted(ATTRIBUTES)))
+            choice = unknown_choice("span or attribute", first.split(" ", 1)[0], (*KINDS, *sorted(ATTRIBUTES)))
             raise ValueError(f"path {path!r}: {choice}")
         return cls(path, spans, re.compile(translate(last)))
 

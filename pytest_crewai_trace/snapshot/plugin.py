@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from pytest_crewai_trace.snapshot.assertion import TraceSnapshotAssertion
+from pytest_crewai_trace.snapshot.assertion import TRACES, TraceSnapshotAssertion
 from pytest_crewai_trace.snapshot.extension import TraceSnapshotExtension
 
 NAME = "crewai_trace_snapshots"
@@ -25,6 +25,7 @@ class Snapshots:
         value = yield
         if type(value) is SnapshotAssertion:
             value.__class__ = TraceSnapshotAssertion
+            value.test_location.item.stash[TRACES] = -1  # also when the test is run again
         return value
 
     @pytest.hookimpl(wrapper=True)

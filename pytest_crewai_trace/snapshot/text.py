@@ -121,6 +121,7 @@ class Snapshot:
     level: str
     variants: tuple[str, ...]
     crewai: str | None = None
+    lines: tuple[int, ...] = ()  # of the file, with which each variant begins
 
     def write(self) -> str:
         made = "" if self.crewai is None else f", crewAI {self.crewai}"
@@ -131,12 +132,12 @@ class Snapshot:
 
     @classmethod
     def read(cls, text: str) -> Snapshot:
-        """What ``write`` wrote; the trees themselves are read by ``entries``.
+        """What ``write`` wrote; the trees themselves are read by ``trees``.
 
         Raises:
             SnapshotFileError: no snapshot, or of a newer format.
         """
-        first, _, rest = text.partition("\n")
+        first, *lines = text.split("\n")
         header = _HEADER.match(first)
         if header is None:
             raise SnapshotFileError("its first line should be 'crewai-trace snapshot 1, level ...'")
@@ -146,29 +147,36 @@ class Snapshot:
             )
         if int(header[1]) < 1 or header.end() != len(first) or header[2] not in LEVELS:
             raise SnapshotFileError("its first line should be 'crewai-trace snapshot 1, level ...'")
-        parts: list[list[str]] = [[]]
-        # A line that begins with "variant" at the left is no span: no kind is called so.
-        for line in rest.split("\n"):
-            if line.startswith("variant ") and _VARIANT.fullmatch(line):
-                parts.append([])
-            else:
-                parts[-1].append(line)
-        if len(parts) > 1 and any(parts[0]):
-            raise SnapshotFileError("there is something before its first variant")
-        texts = tuple("\n".join(part).strip("\n") + "\n" for part in (parts[1:] or parts))
-        return cls(header[2], texts, header[3])
+        # At the left such a line is no span: no kind is called "variant".
+        marks = [-1, *(n for n, line in enumerate(lines) if line.startswith("variant ") and _VARIANT.fullmatch(line))]
+        parts = [lines[mark + 1 : end] for mark, end in zip(marks, [*marks[1:], len(lines)], strict=True)]
+        if len(parts) > 1:
+            if any(parts[0]):
+                raise SnapshotFileError("there is something before its first variant")
+            parts, marks = parts[1:], marks[1:]
+        begins = tuple(
+            mark + 3 + next((place for place, line in enumerate(part) if line), 0)
+            for mark, part in zip(marks, parts, strict=True)
+        )
+        texts = tuple("\n".join(part).strip("\n") + "\n" for part in parts)
+        return cls(header[2], texts, header[3], begins)
+
+    def trees(self) -> list[list[Entry]]:
+        """The tree of each variant: its outermost spans.
+
+        Raises:
+            SnapshotFileError: a line that is neither a span nor a fact, or stands where none can.
+        """
+        begins = self.lines or (1,) * len(self.variants)
+        return [entries(text, begin) for text, begin in zip(self.variants, begins, strict=True)]
 
 
-def entries(text: str) -> list[Entry]:
-    """The tree of one variant: its outermost spans.
-
-    Raises:
-        SnapshotFileError: a line that is neither a span nor a fact, or stands where none can.
-    """
+def entries(text: str, first_line: int = 1) -> list[Entry]:
+    """The tree of one variant, which begins with that line of its file."""
     roots: list[Entry] = []
     above: list[Entry] = []
     path = ""
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=first_line):
         if not line:
             continue
         depth, content = _split(line, number)
@@ -209,4 +217,4 @@ def _split(line: str, number: int) -> tuple[int, str]:
 
 def _nonsense(number: int, line: str) -> SnapshotFileError:
     shown = json.dumps(line.strip()[:80])
-    return SnapshotFileError(f"line {number} of its tree is neither a span nor a fact of one: {shown}")
+    return SnapshotFileError(f"line {number} is neither a span nor a fact of one: {shown}")

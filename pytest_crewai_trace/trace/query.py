@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pytest_crewai_trace.errors import SpanLookupError, did_you_mean, hide_from_traceback, unknown_choice
 from pytest_crewai_trace.trace.semconv import KINDS, STATUSES, Kind, Status
-from pytest_crewai_trace.trace.usage import Usage, cost_of_call
+from pytest_crewai_trace.trace.usage import Usage, cost_of
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.span import (
@@ -116,7 +116,8 @@ class SpanList(tuple[S, ...], Generic[S]):
         return self[place]
 
 
-def _alike(one: str, other: str) -> bool:
+def alike(one: str, other: str) -> bool:
+    """Whether two names are the same but for case, spaces and punctuation."""
     letters = _NOT_IN_NAMES.sub("", one).lower()
     return letters != "" and letters == _NOT_IN_NAMES.sub("", other).lower()
 
@@ -277,7 +278,7 @@ class Queries:
         everything = self._inside(kind)
         found = everything.named(name)
         if not found and kind == "tool":  # by the name that the tool was given, where models see another
-            found = SpanList((span for span in everything if _alike(span.name, name)), kind)
+            found = SpanList((span for span in everything if alike(span.name, name)), kind)
         if len(found) == 1:
             return cast("AnySpan", found[0])
         if found:
@@ -307,13 +308,7 @@ class Queries:
     @property
     def cost(self) -> Decimal | None:
         """US dollars by ``genai-prices``; ``None`` when one call's model or tokens are unknown, never a guess."""
-        total = Decimal(0)
-        for span in self._priced():
-            price = cost_of_call(span.model, span.call_usage, span.origin.started_at)
-            if price is None:
-                return None
-            total += price
-        return total
+        return cost_of(self._priced())
 
     def _priced(self) -> Iterable[LLMSpan]:
         """The LLM calls that count: those inside, and the span itself where it is one."""

@@ -130,8 +130,8 @@ def failing(tree: Tree) -> list[int]:
     return [i for i in sorted(failed) if not any(child in failed for child in tree.children.get(i, ()))]
 
 
-def excerpt(tree: Tree, marked: Collection[int], *, most: int = 40, width: int = 120) -> str:
-    """The tree in at most about ``most`` lines, with ``>`` at the marked spans and their numbers: time and tokens.
+def excerpt(tree: Tree, marked: Collection[int], *, most: int = 40, width: int = 120, numbers: bool = True) -> str:
+    """The tree in at most about ``most`` lines, with ``>`` at the marked spans and their ``numbers``: time and tokens.
 
     What is left out is counted where it was; marked spans and what they are inside of come first.
     """
@@ -145,7 +145,8 @@ def excerpt(tree: Tree, marked: Collection[int], *, most: int = 40, width: int =
         if skipped:
             lines.append(f"  ... {skipped} more")
             skipped = 0
-        lines.append(_line(depth, label(span) + _numbers(span), width, "> " if span.id in marked else "  "))
+        shown = label(span) + (_numbers(span) if numbers else "")
+        lines.append(_line(depth, shown, width, "> " if span.id in marked else "  "))
     if skipped:
         lines.append(f"  ... {skipped} more")
     return "\n".join(lines)

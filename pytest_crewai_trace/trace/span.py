@@ -201,10 +201,11 @@ class FlowSpan(Span):
 
 
 class MethodSpan(Span):
-    """A run of a flow's method; ``result`` of a router is the label it chose."""
+    """A run of a flow's method; ``result`` of a ``router`` is the label it chose."""
 
     kind: Literal["method"] = "method"
     flow_name: str | None = None
+    router: bool = False
     params: Any = None
     state: Any = None
     result: Any = None
@@ -225,13 +226,17 @@ class TaskSpan(Span):
 
 
 class AgentSpan(Span):
-    """An agent at work on a task, or by itself (``lone``: ``Agent.kickoff``)."""
+    """An agent at work on a task, or by itself (``lone``: ``Agent.kickoff``).
+
+    At ``max_iter`` iterations crewAI makes it answer with what it has.
+    """
 
     kind: Literal["agent"] = "agent"
     goal: str | None = None
     prompt: Any = None
     output: Any = None
     available_tools: tuple[str, ...] = ()
+    max_iter: int | None = None
     lone: bool = False
 
 

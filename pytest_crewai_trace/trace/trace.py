@@ -65,7 +65,7 @@ class Trace(Queries, BaseModel):
         # A span knows the one trace that it is part of: those of another trace are copied.
         spans = tuple(span.model_copy() if hasattr(span, "_tree") else span for span in self.all_spans)
         self.__dict__["all_spans"] = spans
-        object.__setattr__(self, "_tree", Tree(spans))
+        object.__setattr__(self, "_tree", Tree(spans, self.incomplete))
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Trace:
         return _indexed(super().model_copy(update=update, deep=deep))

@@ -20,16 +20,18 @@ class Tree:
         "_canonical",
         "_enters",
         "_lists",
-        "_order",
         "children",
         "enter",
+        "incomplete",
         "leave",
+        "order",
         "roots",
         "spans",
     )
 
-    def __init__(self, spans: Sequence[AnySpan]) -> None:
+    def __init__(self, spans: Sequence[AnySpan], incomplete: Sequence[str] = ()) -> None:
         self.spans = tuple(spans)
+        self.incomplete = tuple(incomplete)
         self.roots: list[int] = []
         self.children: dict[int, list[int]] = {}
         for number, span in enumerate(self.spans):
@@ -41,9 +43,9 @@ class Tree:
                 self.children.setdefault(span.parent_id, []).append(number)
         self.enter, self.leave = self._walk()
         # In depth-first order, all and per kind, so that what lies inside one span is one slice.
-        self._order = sorted(range(len(self.spans)), key=self.enter.__getitem__)
+        self.order = sorted(range(len(self.spans)), key=self.enter.__getitem__)
         self._by_kind: dict[Kind, list[int]] = {}
-        for number in self._order:
+        for number in self.order:
             self._by_kind.setdefault(self.spans[number].kind, []).append(number)
         self._enters = {kind: [self.enter[i] for i in ids] for kind, ids in self._by_kind.items()}
         self._lists: dict[Any, Any] = {}
@@ -85,7 +87,7 @@ class Tree:
 
     def _ids(self, root: int | None, kind: Kind | None) -> Sequence[int]:
         if kind is None:
-            return sorted(self._order if root is None else self._order[self.enter[root] + 1 : self.leave[root]])
+            return sorted(self.order if root is None else self.order[self.enter[root] + 1 : self.leave[root]])
         ids = self._by_kind.get(kind, [])
         if root is None:
             return sorted(ids)

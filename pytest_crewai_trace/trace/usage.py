@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.trace.span import LLMSpan
 
 # The names under which crewAI's providers report one number (their ``_extract_*_token_usage`` and
 # ``UsageMetrics.from_provider_dict``); the first that is present counts.
@@ -89,6 +93,54 @@ class Usage(BaseModel):
         return cls(**sums)
 
 
+def tokens_of(calls: Iterable[LLMSpan]) -> tuple[int, int, int]:
+    """Input and output tokens of many calls, and how many were answered without a word on them.
+
+    The same sums as ``Usage.total`` has, without a ``Usage`` for each.
+    """
+    given = answered = unreported = 0
+    for call in calls:
+        reported = call.reported_usage
+        # Nearly every provider of crewAI's reports these two.
+        asked = said = None
+        if reported is not None:
+            asked, said = reported.get("prompt_tokens"), reported.get("completion_tokens")
+        if type(asked) is int and type(said) is int and asked > 0 and said >= 0:
+            given += asked
+            answered += said
+        else:
+            usage = call.call_usage
+            given += usage.input_tokens
+            answered += usage.output_tokens
+            unreported += usage.unreported
+    return given, answered, unreported
+
+
+def cost_of(calls: Iterable[LLMSpan]) -> Decimal | None:
+    """Price of many calls; ``None`` when one call's model or tokens are unknown. Equal calls are looked up once."""
+    counts: dict[Any, int] = {}
+    examples: dict[Any, LLMSpan] = {}
+    for call in calls:
+        at = call.origin.started_at
+        minute = None if at is None else at.replace(second=0, microsecond=0)
+        reported = call.reported_usage
+        key: Any = (call.model, minute, call.status, None if reported is None else tuple(reported.items()))
+        try:
+            counts[key] = counts.get(key, 0) + 1
+        except TypeError:  # details in a dict of their own
+            key = (*key[:3], repr(reported))
+            counts[key] = counts.get(key, 0) + 1
+        examples[key] = call
+    total = Decimal(0)
+    for key, count in counts.items():
+        call = examples[key]
+        price = cost_of_call(call.model, call.call_usage, call.origin.started_at)
+        if price is None:
+            return None
+        total += price * count
+    return total
+
+
 def _numbers(reported: Mapping[str, Any]) -> dict[str, int]:
     """The counts in a provider's report; the outer one where a name occurs at two levels."""
     numbers: dict[str, int] = {}
@@ -129,14 +181,22 @@ def cost_of_call(model: str, usage: Usage, at: datetime | None = None) -> Decima
         return None
     if not usage.total_tokens:
         return Decimal(0)
+    # Some prices depend on the time of day, by the minute.
+    minute = None if at is None else at.replace(second=0, microsecond=0)
+    counts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.cache_write_tokens)
+    return _price(model, counts, minute)
+
+
+@lru_cache(maxsize=4096)  # the look-up takes 0.1 ms
+def _price(model: str, counts: tuple[int, int, int, int], at: datetime | None) -> Decimal | None:
     from genai_prices import Usage as PricedUsage
     from genai_prices import calc_price
 
     tokens = PricedUsage(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_read_tokens=usage.cached_tokens or None,
-        cache_write_tokens=usage.cache_write_tokens or None,
+        input_tokens=counts[0],
+        output_tokens=counts[1],
+        cache_read_tokens=counts[2] or None,
+        cache_write_tokens=counts[3] or None,
     )
     provider, _, name = model.partition("/") if "/" in model else ("", "", model)
     attempts = [(name, _PROVIDERS.get(provider, provider)), (model, None)] if provider else [(model, None)]

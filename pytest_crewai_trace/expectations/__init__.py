@@ -1,0 +1,1 @@
+"""Assertions on a trace that say, when they fail, what happened instead."""

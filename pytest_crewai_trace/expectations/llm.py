@@ -1,0 +1,294 @@
+"""What models were called, what they said, and what they were told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pytest_crewai_trace.expectations import given
+from pytest_crewai_trace.expectations.handover import new_messages, text_of
+from pytest_crewai_trace.expectations.message import Mismatch, hide
+from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of
+from pytest_crewai_trace.trace.render import cut, printable, short
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.trace.span import AnySpan, LLMSpan
+
+__tracebackhide__ = hide
+
+_SPEAKERS = ("llm", "agent", "task", "crew", "flow")
+_AROUND = 40
+_UNTRACED = "See what ran; a model that is replaced by a mock is not traced."
+
+
+def _of_model(call: LLMSpan, model: str) -> bool:
+    return model in (call.model, call.name)
+
+
+def _whose(model: str | None, by: str | None, in_task: str | None) -> str:
+    said = "" if model is None else f" of {model}"
+    said += "" if by is None else f" by {by!r}"
+    return said + ("" if in_task is None else f" in task {in_task!r}")
+
+
+def check_call_llm(
+    scope: Scope, times: given.Times, *, model: str | None = None, by: str | None = None, in_task: str | None = None
+) -> Mismatch | None:
+    """Whether a model was called, and as often as expected. A model goes by its name, with or without its provider."""
+    model = given.a_name_or_none("model", model)
+    by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
+    calls = scope.of(scope.spans("llm"), by, in_task)
+    fitting = calls if model is None else [call for call in calls if _of_model(call, model)]
+    if len(fitting) in times:
+        return None
+    expected = f"an LLM call{_whose(model, by, in_task)} to be made{times}{scope.where}"
+    stranger = scope.stranger(expected, by, in_task)
+    models = [call.model for call in calls]
+    if stranger is not None:
+        return stranger
+    if not calls:
+        return Mismatch(
+            expected,
+            f"no model was called{_whose(None, by, in_task)}{scope.where}",
+            advice=_UNTRACED,
+            spans=scope.marks,
+        )
+    if not fitting:
+        return Mismatch(
+            expected,
+            f"{model} was never called{near(model or '', [*models, *(call.name for call in calls)])}",
+            nearest=f"models called: {listed(models)}",
+            advice="Mend the name, or see which model the agents were given.",
+            spans=numbers_of(calls),
+        )
+    return Mismatch(
+        expected,
+        f"it was made {given.often(len(fitting))}",
+        nearest="" if len(fitting) > times.low else f"models called: {listed(models)}",
+        advice="Each call that counts is marked.",
+        spans=numbers_of(fitting),
+    )
+
+
+def check_not_call_llm(
+    scope: Scope,
+    *,
+    model: str | None = None,
+    by: str | None = None,
+    in_task: str | None = None,
+    unknown_ok: bool = False,
+) -> Mismatch | None:
+    """Whether a model was not called. A model that nobody in the trace calls needs ``unknown_ok``."""
+    model = given.a_name_or_none("model", model)
+    by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
+    given.a_flag("unknown_ok", unknown_ok)
+    calls = scope.of(scope.spans("llm"), by, in_task)
+    fitting = [call for call in calls if model is None or _of_model(call, model)]
+    expected = f"no LLM call{_whose(model, by, in_task)}{scope.where}"
+    if fitting:
+        return Mismatch(
+            expected,
+            f"{'it' if model else 'a model'} was called {given.often(len(fitting))}",
+            nearest=f"models called: {listed(call.model for call in fitting)}",
+            advice="Each call is marked.",
+            spans=numbers_of(fitting),
+        )
+    if unknown_ok:
+        return None
+    stranger = scope.stranger(expected, by, in_task)
+    everyone = scope.everywhere("llm")
+    if stranger is None and model is not None and not any(_of_model(call, model) for call in everyone):
+        names = [name for call in everyone for name in (call.model, call.name)]
+        stranger = Mismatch(
+            expected,
+            f"no LLM call of the trace is of {model}, so it proves nothing{near(model, names)}",
+            nearest=f"models called: {listed(call.model for call in everyone)}",
+            spans=scope.marks,
+        )
+    return _meant(stranger)
+
+
+_MEND = "Mend the name, or write unknown_ok=True to say that it may be unknown."
+_NOBODY = "See why nothing ran, or write unknown_ok=True to say that this may be so."
+
+
+def _meant(stranger: Mismatch | None, advice: str = _MEND) -> Mismatch | None:
+    """A name that the trace does not know, where nothing with that name is expected."""
+    if stranger is None:
+        return None
+    return Mismatch(
+        stranger.expected,
+        stranger.actual,
+        nearest=stranger.nearest or stranger.advice,
+        advice=advice,
+        spans=stranger.spans,
+    )
+
+
+# -- what was said ----------------------------------------------------------------------------------------------------
+
+
+def _plain_text(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _said(scope: Scope, by: str | None, in_task: str | None) -> Iterator[tuple[AnySpan, str]]:
+    """What models answered, and what agents, tasks, crews and flows came to."""
+    for kind in _SPEAKERS:
+        for span in scope.of(scope.spans(kind), by, in_task):  # type: ignore[arg-type]
+            text = span.response if kind == "llm" else span.output
+            if type(text) is not str:
+                text = _plain_text(text)
+            if text:
+                yield span, text
+
+
+def _by(by: str | None, in_task: str | None) -> str:
+    said = " by anyone" if by is None else f" by {by!r}"
+    return said + ("" if in_task is None else f" in task {in_task!r}")
+
+
+def check_say(scope: Scope, text: given.Text, *, by: str | None = None, in_task: str | None = None) -> Mismatch | None:
+    """Whether an answer or an output has a text."""
+    wanted = given.a_text("to_say", text)
+    by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
+    said = list[tuple["AnySpan", str]]()
+    is_in = wanted.finder
+    for span, spoken in _said(scope, by, in_task):
+        if is_in(spoken):
+            return None
+        said.append((span, spoken))
+    expected = f"{wanted} to be said{_by(by, in_task)}{scope.where}"
+    stranger = scope.stranger(expected, by, in_task)
+    if stranger is not None:
+        return stranger
+    if not said:
+        return Mismatch(
+            expected,
+            "nothing was said: no model answered and nothing has an output",
+            advice=_UNTRACED,
+            spans=scope.marks,
+        )
+    span, spoken, why = _closest(wanted, said)
+    return Mismatch(
+        expected,
+        f"it is in none of {len(said)} answers and outputs",
+        nearest=f"{name_of(span)} said {why}",
+        advice="See what the model was told in the LLM call that is marked.",
+        spans=(span.id,),
+    )
+
+
+def _closest(wanted: given.Said, said: list[tuple[AnySpan, str]]) -> tuple[AnySpan, str, str]:
+    if isinstance(wanted.given, str):
+        folded = wanted.given.casefold()
+        for span, spoken in said:
+            place = spoken.casefold().find(folded)
+            if place >= 0:
+                return span, spoken, f"{_around(spoken, place, len(folded))}: only the case differs"
+    answers = [entry for entry in said if entry[0].kind == "llm"]
+    span, spoken = (answers or said)[-1]
+    return span, spoken, short(spoken)
+
+
+def _around(text: str, place: int, length: int) -> str:
+    low, high = max(0, place - _AROUND), place + min(length, 2 * _AROUND) + _AROUND
+    shown = cut(printable(repr(text[low:high])), 200)
+    return ("…" if low else "") + shown + ("…" if high < len(text) else "")
+
+
+def check_not_say(
+    scope: Scope, text: given.Text, *, by: str | None = None, in_task: str | None = None, unknown_ok: bool = False
+) -> Mismatch | None:
+    """Whether no answer and no output has a text; where nobody said anything that proves nothing."""
+    unwanted = given.a_text("not_to_say", text)
+    by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
+    given.a_flag("unknown_ok", unknown_ok)
+    expected = f"{unwanted} not to be said{_by(by, in_task)}{scope.where}"
+    spoke = False
+    is_in = unwanted.finder
+    for span, spoken in _said(scope, by, in_task):
+        spoke = True
+        if is_in(spoken):
+            return Mismatch(
+                expected,
+                f"{name_of(span)} said {_where_in(unwanted, spoken)}",
+                advice="See what the model was told in the span that is marked.",
+                spans=(span.id,),
+            )
+    if spoke or unknown_ok:
+        return None
+    stranger = scope.stranger(expected, by, in_task)
+    nothing = "nothing was said, so it proves nothing: no model answered and nothing has an output"
+    return _meant(stranger) or _meant(Mismatch(expected, nothing, spans=scope.marks), _NOBODY)
+
+
+def _where_in(text: given.Said, spoken: str) -> str:
+    if isinstance(text.given, str):
+        return _around(spoken, spoken.find(text.given), len(text.given))
+    found = text.given.search(spoken) if hasattr(text.given, "search") else None
+    return short(spoken) if found is None else _around(spoken, found.start(), found.end() - found.start())
+
+
+# -- what was told ----------------------------------------------------------------------------------------------------
+
+
+def _prompt_of(by: str | None, in_task: str | None) -> str:
+    said = "" if by is None else f" of {by!r}"
+    return said + ("" if in_task is None else f" in task {in_task!r}")
+
+
+def check_see(scope: Scope, text: given.Text, *, by: str | None = None, in_task: str | None = None) -> Mismatch | None:
+    """Whether a message that a model was sent has a text."""
+    wanted = given.a_text("to_see", text)
+    by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
+    calls = scope.of(scope.spans("llm"), by, in_task)
+    last: tuple[LLMSpan, str] | None = None
+    count, is_in = 0, wanted.finder
+    for call, message in new_messages(calls):
+        told = text_of(message)
+        if is_in(told):
+            return None
+        count += 1
+        last = call, told
+    expected = f"{wanted} to be in a prompt{_prompt_of(by, in_task)}{scope.where}"
+    stranger = scope.stranger(expected, by, in_task)
+    if stranger is not None:
+        return stranger
+    if last is None:
+        return Mismatch(expected, f"no model was asked anything{scope.where}", advice=_UNTRACED, spans=scope.marks)
+    return Mismatch(
+        expected,
+        f"it is in none of {count} messages",
+        nearest=f"the last one: {short(last[1])}",
+        advice="What is not in a prompt the model cannot know: see the task's description and context.",
+        spans=numbers_of(calls, 5),
+    )
+
+
+def check_not_see(
+    scope: Scope, text: given.Text, *, by: str | None = None, in_task: str | None = None, unknown_ok: bool = False
+) -> Mismatch | None:
+    """Whether no message that a model was sent has a text; where no model was asked that proves nothing."""
+    unwanted = given.a_text("not_to_see", text)
+    by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
+    given.a_flag("unknown_ok", unknown_ok)
+    expected = f"{unwanted} not to be in a prompt{_prompt_of(by, in_task)}{scope.where}"
+    asked, is_in = False, unwanted.finder
+    for call, message in new_messages(scope.of(scope.spans("llm"), by, in_task)):
+        asked, told = True, text_of(message)
+        if is_in(told):
+            return Mismatch(
+                expected,
+                f"the {message.get('role', 'first')} message of {name_of(call)} has it: {_where_in(unwanted, told)}",
+                advice="The first LLM call that was sent it is marked.",
+                spans=(call.id,),
+            )
+    if asked or unknown_ok:
+        return None
+    stranger = scope.stranger(expected, by, in_task)
+    nothing = "no model was asked anything, so it proves nothing"
+    return _meant(stranger) or _meant(Mismatch(expected, nothing, spans=scope.marks), _NOBODY)

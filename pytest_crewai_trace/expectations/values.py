@@ -1,0 +1,165 @@
+"""Comparing what is expected with what was seen: equal, partly equal, by matcher, by pattern, by callable."""
+
+from __future__ import annotations
+
+import functools
+import re
+import reprlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import BuiltinFunctionType, MethodType
+from typing import Any
+
+from pytest_crewai_trace.expectations.message import hide
+from pytest_crewai_trace.trace.render import printable, short
+
+__tracebackhide__ = hide
+
+_WINDOW = 60
+_MOST_DIFFERENCES = 6
+_ABSENT = "nothing"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One place where a value is not as expected; ``path`` is ``""`` for the value as a whole."""
+
+    path: str
+    expected: str
+    actual: str
+
+    def __str__(self) -> str:
+        said = f"expected {self.expected}, got {self.actual}"
+        return f"{self.path}: {said}" if self.path else said
+
+
+def is_predicate(value: Any) -> bool:
+    """Whether a value is to be called with what was seen: a function, and not a matcher that happens to be callable."""
+    if isinstance(value, functools.partial):
+        return True
+    if not callable(value) or isinstance(value, type):
+        return False
+    compares = getattr(type(value), "__eq__", None) is not getattr(object, "__eq__", None)
+    return not compares or isinstance(value, MethodType | BuiltinFunctionType)
+
+
+def matches(expected: Any, actual: Any) -> bool:
+    """Whether one value is as expected."""
+    if isinstance(expected, re.Pattern):
+        return isinstance(actual, str) and expected.search(actual) is not None
+    if is_predicate(expected):
+        return bool(expected(actual))
+    return bool(expected == actual)
+
+
+def differences(expected: Any, actual: Any, *, partial: bool = False) -> list[Difference]:
+    """Every place where ``actual`` is not as expected; with ``partial`` mappings may have more, at any depth."""
+    if type(expected) is type(actual) and expected == actual:
+        return []
+    found: list[Difference] = []
+    try:
+        _compare(expected, actual, partial, "", found)
+    except RecursionError:
+        found.append(Difference("", describe(expected), describe(actual)))
+    return found
+
+
+def _compare(expected: Any, actual: Any, partial: bool, path: str, found: list[Difference]) -> None:
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        for key, value in expected.items():
+            inner = _joined(path, key)
+            if key in actual:
+                _compare(value, actual[key], partial, inner, found)
+            else:
+                found.append(Difference(inner, describe(value), _ABSENT))
+        extra = () if partial else [key for key in actual if key not in expected]
+        found.extend(Difference(_joined(path, key), _ABSENT, short(actual[key])) for key in extra)
+    elif isinstance(expected, list | tuple) and isinstance(actual, list | tuple) and len(expected) == len(actual):
+        for place, (one, other) in enumerate(zip(expected, actual, strict=True)):
+            _compare(one, other, partial, f"{path}[{place}]", found)
+    elif not matches(expected, actual):
+        found.append(Difference(path, *both(expected, actual)))
+
+
+def _joined(path: str, key: Any) -> str:
+    name = printable(key) if isinstance(key, str) else short(key)
+    return f"{path}.{name}" if path else name
+
+
+def listed(found: list[Difference]) -> str:
+    """The differences, one a line."""
+    lines = [str(one) for one in found[:_MOST_DIFFERENCES]]
+    more = len(found) - len(lines)
+    return "\n".join([*lines, *([f"and {more} more"] if more else [])])
+
+
+def both(expected: Any, actual: Any) -> tuple[str, str]:
+    """The two values as text; of two long texts the part where they begin to differ."""
+    if not (isinstance(expected, str) and isinstance(actual, str)) or max(len(expected), len(actual)) <= _WINDOW:
+        return describe(expected), describe(actual)
+    place = next((i for i, (a, b) in enumerate(zip(expected, actual, strict=False)) if a != b), None)
+    place = min(len(expected), len(actual)) if place is None else place
+    return _around(expected, place), _around(actual, place)
+
+
+def _around(text: str, place: int) -> str:
+    low = max(0, place - _WINDOW // 3)
+    high = low + _WINDOW
+    shown = printable(repr(text[low:high]))
+    return ("…" if low else "") + shown + ("…" if high < len(text) else "")
+
+
+# -- showing what is expected -----------------------------------------------------------------------------------------
+
+
+class _Nothing:
+    """Equals no matcher but those that anything equals."""
+
+    def __repr__(self) -> str:
+        return "anything"
+
+
+_NOTHING = _Nothing()
+
+
+class _Expected(reprlib.Repr):
+    """``reprlib``, with functions by their names and matchers as they were written.
+
+    A dirty-equals matcher that has matched shows the value that it matched: compared with something else it forgets it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 4
+        self.maxdict = self.maxlist = self.maxtuple = 8
+        self.maxstring = self.maxother = self.maxlong = 70
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        if is_predicate(x):
+            return f"a value that passes {_name_of(x)}"
+        if isinstance(x, re.Pattern):
+            return f"/{x.pattern}/"
+        if type(x).__module__.partition(".")[0] == "dirty_equals":
+            bool(x == _NOTHING)
+        return super().repr_instance(x, level)
+
+    def repr1(self, x: Any, level: int) -> str:
+        return self.repr_instance(x, level) if is_predicate(x) else super().repr1(x, level)
+
+
+def _name_of(predicate: Callable[..., Any]) -> str:
+    inner = predicate.func if isinstance(predicate, functools.partial) else predicate
+    return str(getattr(inner, "__name__", type(inner).__name__))
+
+
+_expected = _Expected()
+
+
+def describe(value: Any) -> str:
+    """A value that is expected, on one line, printable and the same every time."""
+    return printable(_expected.repr(value))
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 argument``, ``2 arguments``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,1 @@
+"""What ``expect`` says, word for word, on traces made by hand."""
