@@ -1,4 +1,4 @@
-"""``python benchmarks/run.py [--full] [--only events growth memory startup]``: tables, printed and in results.md."""
+"""``python benchmarks/run.py [--full] [--only events growth memory startup store]``: tables, also in results.md."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if Path(sys.path[0]).resolve() == Path(__file__).parent.resolve():
 from benchmarks import growth, startup  # noqa: E402
 from benchmarks.measure import Table  # noqa: E402
 
-PARTS = ("events", "growth", "memory", "startup")
+PARTS = ("events", "growth", "memory", "startup", "store")
 _COMPILED = (
     "pytest_crewai_trace",
     "benchmarks",
@@ -70,6 +70,10 @@ def measured(parts: list[str], *, times: int) -> Iterator[Table]:
         yield startup.tests(rounds=5 * times)
     if "growth" in parts:
         yield growth.table(rounds=2 * times)
+    if "store" in parts:
+        from benchmarks import stored
+
+        yield stored.table(rounds=20 * times)
     if "events" not in parts and "memory" not in parts:
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -23,7 +23,9 @@ _SIZES: tuple[tuple[int, int | None], ...] = (
     (100, 100),
 )
 # Of a span, what says nothing of what was said: a pattern of the user's that meets it must not break the document.
-_STRUCTURE = frozenset({"kind", "id", "parent_id", "status", "start", "end", "messages"})
+_STRUCTURE = frozenset({"kind", "id", "parent_id", "status", "start", "end", "messages", "origin", "events"})
+_TIMES = frozenset({"started_at", "time"})
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _REMEMBERED = 20_000  # characters of a text whose redaction is remembered
 _MOST_REMEMBERED = 4_000_000  # characters of all of them
 
@@ -38,6 +40,12 @@ class _Remembering(Redactor):
         super().__init__(patterns, secrets, hook)
         self._remembered: dict[str, str] = {}
         self._room = _MOST_REMEMBERED
+
+    def scan(self, text: str) -> str:
+        """A text without its secrets, where there is no hook."""
+        if len(text) == 36 and not self.patterns and _UUID.fullmatch(text):
+            return self._literals(text)  # crewAI's own ids are in every span, and new in each
+        return self._scanned(text, 3)
 
     def _scanned(self, text: str, levels: int) -> str:
         if len(text) > _REMEMBERED or levels != 3:
@@ -101,34 +109,41 @@ class Cleaning:
         return load(self.text_of(trace))
 
     def _clean(self, document: dict[str, Any]) -> dict[str, Any]:
-        value = self._redactor.value
+        clean = self._redactor.value
         made = dict(document)
-        for name in ("incomplete", "events"):
-            if name in document:
-                made[name] = value(document[name], name)
-        made["messages"] = [{**link, "tail": value(link["tail"], "messages")} for link in document["messages"]]
+        if "incomplete" in document:
+            made["incomplete"] = clean(document["incomplete"], "incomplete")
+        if "events" in document:
+            made["events"] = [self._but(event, _TIMES, "event") for event in document["events"]]
+        made["messages"] = [{**link, "tail": clean(link["tail"], "messages")} for link in document["messages"]]
         made["spans"] = [self._clean_span(span) for span in document["spans"]]
         if "origin" in document:
-            made["origin"] = self._clean_origin(document["origin"], "origin")
+            made["origin"] = self._but(document["origin"], _TIMES, "origin")
         return made
 
     def _clean_span(self, span: dict[str, Any]) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for name, value in span.items():
-            where = f"{span['kind']}.{name}"
-            if name in _STRUCTURE or not isinstance(value, str | list | dict):
-                made[name] = value
-            elif name == "origin":
-                made[name] = self._clean_origin(value, where)
-            else:
-                made[name] = self._redactor.value(value, where)
+        kind = span["kind"]
+        made = self._but(span, _STRUCTURE, kind)
+        if "origin" in span:
+            made["origin"] = self._but(span["origin"], _TIMES, f"{kind}.origin")
+        if "events" in span:
+            made["events"] = [self._but(event, _TIMES, f"{kind}.event") for event in span["events"]]
         return made
 
-    def _clean_origin(self, origin: Any, where: str) -> dict[str, Any]:
-        return {
-            name: value if name == "started_at" else self._redactor.value(value, f"{where}.{name}")
-            for name, value in origin.items()
-        }
+    def _but(self, fields: dict[str, Any], kept: frozenset[str], where: str) -> dict[str, Any]:
+        """Fields without their secrets; those that are kept, and numbers, as they are."""
+        text_only = self._hook is None
+        scan, clean = self._redactor.scan, self._redactor.value
+        made: dict[str, Any] = {}
+        for name, value in fields.items():
+            of = type(value)
+            if name in kept or (of is not str and of is not dict and of is not list):
+                made[name] = value
+            elif of is str and text_only:
+                made[name] = scan(value)
+            else:
+                made[name] = clean(value, f"{where}.{name}")
+        return made
 
 
 def _shortened(value: Any, most: int) -> Any:
