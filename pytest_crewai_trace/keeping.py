@@ -8,7 +8,7 @@ import pytest
 
 from pytest_crewai_trace.redaction import redactor_of
 from pytest_crewai_trace.settings import SETTINGS, keep_of
-from pytest_crewai_trace.store.attempt import Attempt, outcome_of
+from pytest_crewai_trace.store.attempt import BAD, Attempt, outcome_of
 from pytest_crewai_trace.store.clean import Cleaning
 from pytest_crewai_trace.store.surroundings import ci, git, versions
 from pytest_crewai_trace.store.writer import Store
@@ -59,24 +59,24 @@ class Keeping:
         self, item: pytest.Item, phases: dict[str, pytest.TestReport], trace: Trace, counts: Counts, attempt: int
     ) -> KeptOnReport | None:
         """Write the trace of an attempt that has ended, if it is one of those that stay."""
-        if trace.empty and trace.complete:
+        outcome, keep = outcome_of(phases), keep_of(item, self.settings)
+        stays = keep == "all" or (keep == "failed" and outcome in BAD)
+        if not stays or (trace.empty and trace.complete):
             return None
-        outcome = outcome_of(phases)
-        keep = keep_of(item, self.settings)
         facts = Attempt(
             test_id=item.nodeid,
             outcome=outcome,
             attempt=attempt,
             started_at=trace.origin.started_at,
             durations={when: round(report.duration, 6) for when, report in phases.items()},
-            message=_message(phases),
+            message=self._message(phases),
             spans=len(trace.all_spans),
             usage=Usage(**counts["usage"]),
             costs=counts["costs"],
             tool_seconds=round(counts["tool_seconds"], 6),
             **self._around(),
         )
-        return self._kept(facts, trace) if keep == "all" or (keep == "failed" and facts.bad) else None
+        return self._kept(facts, trace)
 
     def keep_crashed(self, test_id: str, worker: str | None, message: str) -> KeptOnReport | None:
         """Write down that a test took its process with it, and its trace."""
@@ -105,21 +105,21 @@ class Keeping:
         shown = None if path is None else path.as_posix()
         return KeptOnReport(path=shown, problem=kept.problem or self._hook_problem(), dropped=kept.dropped)
 
+    def _message(self, phases: dict[str, pytest.TestReport]) -> str | None:
+        """What the first failure said; cut where no secret is left, as half of one would not be found."""
+        for report in phases.values():
+            if report.failed:
+                crash = getattr(report.longrepr, "reprcrash", None)
+                said = str(getattr(crash, "message", None) or report.longreprtext)
+                cleaned: str = self.cleaning.value(said[: 10 * _LONGEST_MESSAGE], "message")
+                return cleaned[:_LONGEST_MESSAGE] or None
+        return None
+
     def _hook_problem(self) -> str | None:
         if not self.cleaning.failures or self._told_of_hook:
             return None
         self._told_of_hook = True
         return f"{self.cleaning.failures[0]}; the texts that it was given were dropped"
-
-
-def _message(phases: dict[str, pytest.TestReport]) -> str | None:
-    """What the first failure said."""
-    for report in phases.values():
-        if report.failed:
-            crash = getattr(report.longrepr, "reprcrash", None)
-            said = getattr(crash, "message", None) or report.longreprtext
-            return str(said)[:_LONGEST_MESSAGE] or None
-    return None
 
 
 KEEPING: pytest.StashKey[Keeping] = pytest.StashKey()

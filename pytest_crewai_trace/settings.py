@@ -171,7 +171,7 @@ def _which(config: pytest.Config, environ: Mapping[str, str], name: str) -> Whic
     for value, where in (
         (config.getoption(name), "command line"),
         (environ.get(variable, "").strip(), variable),
-        (config.getini(name), f"ini {name}"),
+        (_ini_text(config, name), f"ini {name}"),
     ):
         if value:
             if value not in WHICH:
@@ -185,18 +185,25 @@ def _folder(config: pytest.Config, environ: Mapping[str, str]) -> tuple[Path, bo
     typed = config.getoption("crewai_trace_dir") or environ.get("CREWAI_TRACE_DIR", "").strip()
     if typed:
         return config.invocation_params.dir / Path(typed).expanduser(), False
-    ini = config.getini("crewai_trace_dir")
+    ini = _ini_text(config, "crewai_trace_dir")
     return config.rootpath / Path(ini or FOLDER).expanduser(), not ini
 
 
 def _most_bytes(config: pytest.Config) -> int:
-    ini = config.getini("crewai_trace_dir_size")
+    ini = _ini_text(config, "crewai_trace_dir_size")
     if not ini:
         return Settings.most_bytes
-    match = _SIZE.fullmatch(str(ini))
+    match = _SIZE.fullmatch(ini)
     if match is None:
         raise pytest.UsageError(f"ini crewai_trace_dir_size: {ini!r}; valid: a number of KB, MB or GB, such as 200 MB")
     return int(match[1]) * {"kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}[match[2].lower()]
+
+
+def _ini_text(config: pytest.Config, name: str) -> str:
+    try:
+        return config.getini(name) or ""
+    except (TypeError, ValueError, pytest.UsageError) as error:  # of another type, where TOML has types
+        raise pytest.UsageError(f"ini {name}: {error}") from None
 
 
 def _ini_bool(config: pytest.Config, name: str) -> bool | None:

@@ -85,7 +85,7 @@ def write_summary(reporter: TerminalReporter, reports: list[Any]) -> None:
     if traced and (reporter.verbosity > 0 or settings.show == "all"):
         reporter.section("crewai traces")
         for one in traced:
-            reporter.write_line(test_line(one))
+            reporter.write_line(line_of(one))
             if one["tree"]:
                 reporter.write_line(one["tree"])
     if traced:
@@ -109,7 +109,7 @@ def latest(reports: Iterable[Any]) -> list[Counts]:
     return [one for one in counts.values() if not one["empty"]]
 
 
-def test_line(one: Counts) -> str:
+def line_of(one: Counts) -> str:
     """``passed  test_it.py::test_one: 2 LLM calls, 30 tokens, $0.0001, 0.3 s``."""
     from pytest_crewai_trace.trace.render import printable
 

@@ -48,6 +48,7 @@ _CI: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Of Python, the platform and the packages that matter."""
     found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}".strip()}
