@@ -71,7 +71,7 @@ def bench(session: nox.Session) -> None:
     """The benchmarks: ratios, not times."""
     if not Path("benchmarks/run.py").exists():
         session.skip("there is no benchmarks/run.py")
-    install(session, "-e", ".[test]")
+    install(session, "-e", ".[test]", "pydantic-evals")  # a peer, of the benchmarks only
     session.run("python", "benchmarks/run.py", *session.posargs)
 
 

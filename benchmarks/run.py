@@ -1,4 +1,4 @@
-"""``python benchmarks/run.py [--full] [--only events growth memory startup store]``: tables, also in results.md."""
+"""``python benchmarks/run.py [--full] [--only PART ...]``: tables, printed and in results.md."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ ROOT = Path(__file__).parent.parent
 if Path(sys.path[0]).resolve() == Path(__file__).parent.resolve():
     sys.path[0] = str(ROOT)  # started as a script, not with -m
 
-from benchmarks import growth, startup  # noqa: E402
+from benchmarks import expectations, growth, startup  # noqa: E402
 from benchmarks.measure import Table  # noqa: E402
 
-PARTS = ("events", "growth", "memory", "startup", "store")
+PARTS = ("events", "expectations", "growth", "memory", "replies", "snapshots", "startup", "store")
 _COMPILED = (
     "pytest_crewai_trace",
     "benchmarks",
@@ -43,6 +43,7 @@ _VERSIONS = (
     "opentelemetry-sdk",
     "syrupy",
     "pytest-xdist",
+    "pydantic-evals",
 )
 
 
@@ -70,15 +71,24 @@ def measured(parts: list[str], *, times: int) -> Iterator[Table]:
         yield startup.tests(rounds=5 * times)
     if "growth" in parts:
         yield growth.table(rounds=2 * times)
+    if "expectations" in parts:
+        yield expectations.table(rounds=2 * times)
+        beside = expectations.peer(rounds=times)
+        if beside is not None:
+            yield beside
+    if "snapshots" in parts:
+        from benchmarks import snapshots
+
+        yield from snapshots.tables(full=times > 1)
     if "store" in parts:
         from benchmarks import stored
 
         yield stored.table(rounds=20 * times)
-    if "events" not in parts and "memory" not in parts:
+    if {"events", "memory", "replies"}.isdisjoint(parts):
         return
     with tempfile.TemporaryDirectory() as folder:
         quiet(folder)
-        from benchmarks import event_cost, kept
+        from benchmarks import event_cost, kept, replies
 
         gc.collect()
         gc.freeze()  # else each collection goes over all of crewAI
@@ -86,6 +96,8 @@ def measured(parts: list[str], *, times: int) -> Iterator[Table]:
             yield from event_cost.tables(rounds=40 * times)
         if "memory" in parts:
             yield kept.table()
+        if "replies" in parts:
+            yield replies.table(rounds=10 * times)
 
 
 def quiet(folder: str) -> None:

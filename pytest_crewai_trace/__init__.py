@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from pytest_crewai_trace.errors import (
         CrewaiTraceError,
         HookError,
+        NetworkBlockedError,
+        ReplayError,
+        ScriptError,
         SpanLookupError,
         TraceAssertionError,
         TraceDocumentError,
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
     )
     from pytest_crewai_trace.expectations.fluent import Expectation, expect
     from pytest_crewai_trace.expectations.message import Mismatch
+    from pytest_crewai_trace.replay.fault import Faults
+    from pytest_crewai_trace.replay.reply import Request
+    from pytest_crewai_trace.replay.script import Script
     from pytest_crewai_trace.trace.span import Error, Span, SpanEvent, ToolCall
     from pytest_crewai_trace.trace.trace import Trace
     from pytest_crewai_trace.trace.usage import Usage
@@ -24,8 +30,14 @@ __all__ = [
     "CrewaiTraceError",
     "Error",
     "Expectation",
+    "Faults",
     "HookError",
     "Mismatch",
+    "NetworkBlockedError",
+    "ReplayError",
+    "Request",
+    "Script",
+    "ScriptError",
     "Span",
     "SpanEvent",
     "SpanLookupError",
@@ -42,6 +54,9 @@ _HOMES = {
     **dict.fromkeys(("Error", "Span", "SpanEvent", "ToolCall"), "trace.span"),
     **dict.fromkeys(("Expectation", "expect"), "expectations.fluent"),
     "Mismatch": "expectations.message",
+    "Faults": "replay.fault",
+    "Request": "replay.reply",
+    "Script": "replay.script",
     "Trace": "trace.trace",
     "Usage": "trace.usage",
 }

@@ -67,6 +67,18 @@ class TraceDocumentError(CrewaiTraceError, ValueError):
     """A text that should be a trace is not one, or is of a newer schema than this version reads."""
 
 
+class ReplayError(CrewaiTraceError, AssertionError):
+    """A run asked for what its test does not provide. It fails the test, also if somebody catches it."""
+
+
+class ScriptError(ReplayError):
+    """The script of ``crewai_llm`` has no reply to a request, or one that does not fit it."""
+
+
+class NetworkBlockedError(ReplayError):
+    """A test without network tried to connect to something else than this machine."""
+
+
 def hide_from_traceback(info: Any) -> bool:
     """pytest's ``__tracebackhide__``: our own frames are left out where the error is one that we raise on purpose."""
     return isinstance(info.value, CrewaiTraceError)

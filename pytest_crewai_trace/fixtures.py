@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from pytest_crewai_trace.replay.fault import Faults
+    from pytest_crewai_trace.replay.script import Script
     from pytest_crewai_trace.snapshot.assertion import TraceSnapshotAssertion
     from pytest_crewai_trace.trace.trace import Trace
 
@@ -31,3 +33,27 @@ def crewai_snapshot(snapshot: Any) -> TraceSnapshotAssertion:
     from pytest_crewai_trace.snapshot.plugin import fixture
 
     return fixture(snapshot)
+
+
+@pytest.fixture
+def crewai_llm(request: pytest.FixtureRequest) -> Script:
+    """The script that every model of this test answers from, whatever the code under test calls it or passes as llm=.
+
+    ``crewai_llm.reply("text")``, ``.call_tool("search", query="AI")``; by who asks: ``crewai_llm.agent("Writer")``.
+    No key is needed and no network is reached. A request without a reply, and a reply without a request, fail the test.
+    """
+    from pytest_crewai_trace.replay.session import prepared
+
+    return prepared(request).script()
+
+
+@pytest.fixture
+def crewai_faults(request: pytest.FixtureRequest) -> Faults:
+    """Faults of tools, models and memory, whether models are real, scripted or replayed.
+
+    ``crewai_faults.tool("search").fail(TimeoutError(), times=1)``, ``crewai_faults.llm(agent="Writer").rate_limit()``.
+    A fault that never came about fails the test.
+    """
+    from pytest_crewai_trace.replay.session import prepared
+
+    return prepared(request).faults()

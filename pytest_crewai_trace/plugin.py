@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_crewai_trace import settings
-from pytest_crewai_trace.fixtures import crewai_snapshot, crewai_trace
+from pytest_crewai_trace.fixtures import crewai_faults, crewai_llm, crewai_snapshot, crewai_trace
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-__all__ = ["crewai_snapshot", "crewai_trace"]
+__all__ = ["crewai_faults", "crewai_llm", "crewai_snapshot", "crewai_trace"]
 
 _USAGE_ERROR = "crewai_trace_usage_error"  # what an xdist worker tells its controller
 
@@ -39,6 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "crewai_budget(llm_calls=, tool_calls=, input_tokens=, output_tokens=, total_tokens=, cost=, seconds=):"
         " trace this test, and fail it when it passes but uses more; None lifts a limit",
     )
+    config.addinivalue_line(
+        "markers",
+        "crewai_network(block=True, allow=()): which hosts a test with a script or a replayed cassette can reach; "
+        "this machine always",
+    )
     config.stash[settings.SETTINGS] = settings.resolve(config)
     if config.getoption("xmlpath", None) and not hasattr(config, "workerinput"):
         from pytest_crewai_trace.report.junit import JunitTrees
@@ -48,11 +54,27 @@ def pytest_configure(config: pytest.Config) -> None:
         _start(config)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    if not settings.is_scripted(collector):
+        return (yield)
+    from pytest_crewai_trace.replay.seam import building_without_keys
+
+    _start(collector.config)  # what the module builds is guarded too
+    with building_without_keys():
+        return (yield)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     try:
         traced = [item for item in items if settings.is_traced(item, config.stash[settings.SETTINGS])]
         _watch_budgets(config, items)
+        replaying = [item for item in items if settings.replays(item)]
+        for item in replaying:
+            settings.network_allowed(item, config.stash[settings.SETTINGS])  # a mistake in a marker ends the session
     except pytest.UsageError as error:
         if not hasattr(config, "workeroutput"):
             raise
@@ -62,7 +84,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     if traced:
         _start(config)
-    if any("snapshot" in getattr(item, "fixturenames", ()) for item in items):
+    if replaying:
+        from pytest_crewai_trace.replay.session import start
+
+        start(config)
+    if any(not settings.SNAPSHOTS.isdisjoint(getattr(item, "fixturenames", ())) for item in items):
         _start_snapshots(config)
 
 

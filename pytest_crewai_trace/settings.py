@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FIXTURES = frozenset({"crewai_trace"})
+SCRIPT, FAULTS = "crewai_llm", "crewai_faults"
+NETWORK = "crewai_network"
+SNAPSHOTS = frozenset({"snapshot", "crewai_snapshot"})
 MARKER = "crewai_trace"
 BUDGET = "crewai_budget"  # the marker, which traces its test too, and the ini option
 MARKER_ARGUMENTS = ("enabled", "keep")
@@ -32,6 +36,7 @@ _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 @dataclass(frozen=True)
 class Settings:
     """``enabled``: trace every test. ``source``: who said so. ``guard``: keep crewAI's own traffic out of the tests.
+    ``block_network``: keep tests with a script, or with a cassette that is replayed, off the network.
 
     ``keep``: whose traces stay in ``folder``, which holds at most ``most_bytes``; ``run`` names those of this session.
     ``show``: whose trees are printed.
@@ -41,6 +46,7 @@ class Settings:
     enabled: bool = False
     source: str = "default"
     guard: bool = True
+    block_network: bool = True
     keep: Which = "failed"
     folder: Path = field(default_factory=lambda: Path(FOLDER))
     folder_is_default: bool = True
@@ -124,6 +130,12 @@ def add_options(parser: pytest.Parser) -> None:
         " for all that one matches, or for its group, such as (?P<order>...)",
         "linelist",
     )
+    parser.addini(
+        "crewai_block_network",
+        "a test whose models are scripted or replayed can reach this machine only: true or false (default: true)",
+        "bool",
+        default=None,
+    )
 
 
 def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -135,6 +147,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
     guard = _ini_bool(config, "crewai_trace_guard")
     for name in PATTERNS:
         _check_patterns(name, config.getini(name))
+    block_network = _ini_bool(config, "crewai_block_network")
     options: Iterable[tuple[bool | None, str]] = (
         (config.getoption("crewai_trace"), "command line"),
         (_environment_bool(config, environ), ENVIRONMENT),
@@ -148,6 +161,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
         enabled=enabled,
         source=source,
         guard=guard is not False,
+        block_network=block_network is not False,
         keep=_which(config, environ, "crewai_trace_keep"),
         folder=folder,
         folder_is_default=folder_is_default,
@@ -246,7 +260,53 @@ def is_traced(item: pytest.Item, settings: Settings) -> bool:
     enabled = _marker_enabled(item)
     if asks and enabled is False:
         raise forbidden(item)
-    return (asks or settings.enabled) if enabled is None else enabled
+    return (asks or replays(item) or settings.enabled) if enabled is None else enabled
+
+
+def replays(item: pytest.Item) -> bool:
+    """Whether a test asks for a script or for faults."""
+    return not {SCRIPT, FAULTS}.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def is_scripted(collector: pytest.Collector) -> bool:
+    """Whether a test module, or a conftest.py above it, speaks of a script."""
+    if not isinstance(collector, pytest.Module):
+        return False
+    folders = (folder for folder in collector.path.parents if folder.is_relative_to(collector.config.rootpath))
+    return any(map(_speaks_of_script, (collector.path, *(folder / "conftest.py" for folder in folders))))
+
+
+@cache
+def _speaks_of_script(path: Path) -> bool:
+    try:
+        return SCRIPT.encode() in path.read_bytes()
+    except OSError:
+        return False
+
+
+def network_allowed(item: pytest.Item, settings: Settings) -> tuple[str, ...] | None:
+    """The hosts that a test without network may still reach; None if it has the network.
+
+    Raises:
+        pytest.UsageError: a mistake in its marker.
+    """
+    marker = item.get_closest_marker(NETWORK)
+    if marker is None:
+        return () if settings.block_network else None
+    where = f"{item.nodeid}: marker {NETWORK}"
+    valid = "valid: block=True|False, allow=['host', ...]"
+    if marker.args:
+        raise pytest.UsageError(f"{where} takes keyword arguments only, not {marker.args[0]!r}; {valid}")
+    for name in marker.kwargs:
+        if name not in ("block", "allow"):
+            raise pytest.UsageError(f"{where} has no argument {name!r}; {valid}")
+    block: object = marker.kwargs.get("block", True)
+    allow: object = marker.kwargs.get("allow", ())
+    if not isinstance(block, bool):
+        raise pytest.UsageError(f"{where}: block={block!r}; {valid}")
+    if not isinstance(allow, list | tuple) or not all(isinstance(host, str) for host in allow):
+        raise pytest.UsageError(f"{where}: allow={allow!r}; {valid}")
+    return tuple(allow) if block else None
 
 
 def forbidden(item: pytest.Item) -> pytest.UsageError:

@@ -1,21 +1,20 @@
 """The crew that the flow calls: one author, one critic."""
 
 from crewai import Agent, Crew, Task
-from crewai.llms.base_llm import BaseLLM
 
 
-def writing_crew(llm: str | BaseLLM) -> Crew:
+def writing_crew() -> Crew:
     author = Agent(
         role="Author",
         goal="Write about {topic}",
         backstory="Writes every day, and rewrites every evening.",
-        llm=llm,
+        llm="openai/gpt-4o-mini",
     )
     critic = Agent(
         role="Critic",
         goal="Find what is wrong with a text about {topic}",
         backstory="Has never yet read a first draft that was finished.",
-        llm=llm,
+        llm="openai/gpt-4o-mini",
     )
     draft = Task(
         name="draft",

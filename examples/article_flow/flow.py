@@ -1,7 +1,6 @@
 """A flow that has a crew write, and sends the text back until its critic approves."""
 
 from crewai.flow.flow import Flow, listen, or_, router, start
-from crewai.llms.base_llm import BaseLLM
 from pydantic import BaseModel
 
 from examples.article_flow.crew import writing_crew
@@ -16,10 +15,6 @@ class ArticleState(BaseModel):
 
 class ArticleFlow(Flow[ArticleState]):
     max_drafts: int = 3
-
-    def __init__(self, llm: str | BaseLLM = "openai/gpt-4o-mini") -> None:
-        super().__init__()
-        self._llm = llm
 
     @start()
     def write(self) -> str:
@@ -43,7 +38,7 @@ class ArticleFlow(Flow[ArticleState]):
         return self.state.text
 
     def _draft(self) -> str:
-        output = writing_crew(self._llm).kickoff(inputs={"topic": self.state.topic, "remark": self.state.remark})
+        output = writing_crew().kickoff(inputs={"topic": self.state.topic, "remark": self.state.remark})
         self.state.text = output.tasks_output[0].raw
         self.state.drafts += 1
         return output.raw

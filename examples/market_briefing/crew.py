@@ -1,7 +1,6 @@
 """Two analysts work at the same time; an editor waits for both."""
 
 from crewai import Agent, Crew, Task
-from crewai.llms.base_llm import BaseLLM
 from crewai.tools import tool
 
 
@@ -11,25 +10,25 @@ def latest_price(company: str) -> str:
     return f"{company}: 42.00 EUR"
 
 
-def briefing_crew(llm: str | BaseLLM = "openai/gpt-4o-mini") -> Crew:
+def briefing_crew() -> Crew:
     reader = Agent(
         role="News Reader",
         goal="Know what is said about {company} today",
         backstory="Reads five newspapers before breakfast.",
-        llm=llm,
+        llm="openai/gpt-4o-mini",
     )
     analyst = Agent(
         role="Price Analyst",
         goal="Know what {company} costs today",
         backstory="Has watched the same ticker for thirty years.",
         tools=[latest_price],
-        llm=llm,
+        llm="openai/gpt-4o-mini",
     )
     editor = Agent(
         role="Editor",
         goal="Brief the board on {company} in one line",
         backstory="Deletes every second word.",
-        llm=llm,
+        llm="openai/gpt-4o-mini",
     )
     news = Task(
         name="news",

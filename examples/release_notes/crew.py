@@ -1,7 +1,6 @@
 """A project as ``crewai create crew`` lays it out: agents and tasks in YAML, the crew in a class."""
 
 from crewai import Agent, Crew, Process, Task
-from crewai.llms.base_llm import BaseLLM
 from crewai.project import CrewBase, agent, crew, task
 from crewai.tools import tool
 from pydantic import BaseModel
@@ -28,16 +27,13 @@ class ReleaseNotesCrew:
     agents_config = "config/agents.yaml"
     tasks_config = "config/tasks.yaml"
 
-    def __init__(self, llm: str | BaseLLM = "openai/gpt-4o-mini") -> None:
-        self.llm = llm
-
     @agent
     def historian(self) -> Agent:
-        return Agent(config=self.agents_config["historian"], tools=[list_changes], llm=self.llm)
+        return Agent(config=self.agents_config["historian"], tools=[list_changes])
 
     @agent
     def author(self) -> Agent:
-        return Agent(config=self.agents_config["author"], llm=self.llm)
+        return Agent(config=self.agents_config["author"])
 
     @task
     def collect_changes(self) -> Task:

@@ -1,25 +1,24 @@
 """One agent searches the web, the other turns what it found into an article."""
 
 from crewai import Agent, Crew, Process, Task
-from crewai.llms.base_llm import BaseLLM
 from crewai_tools import SerperDevTool
 
 
-def research_crew(llm: str | BaseLLM = "openai/gpt-4o-mini", search: SerperDevTool | None = None) -> Crew:
+def research_crew(search: SerperDevTool | None = None) -> Crew:
     """The crew; ``search`` needs SERPER_API_KEY in the environment when it is used."""
     researcher = Agent(
         role="Senior Research Analyst",
         goal="Find out what is new in {topic} and what of it will last",
         backstory="A former librarian who trusts no claim before it has been seen in two places.",
         tools=[search or SerperDevTool()],
-        llm=llm,
+        llm="openai/gpt-4o-mini",
         verbose=True,
     )
     strategist = Agent(
         role="Tech Content Strategist",
         goal="Explain {topic} to people who build software",
         backstory="An engineer turned editor: short sentences, no hype, one idea for each paragraph.",
-        llm=llm,
+        llm="openai/gpt-4o-mini",
         verbose=True,
     )
     research = Task(

@@ -21,16 +21,16 @@ def limit_of(value: Any) -> int | None:
 
 
 def is_router(flow: Any, name: Any) -> bool:
-    """Whether a method of a flow is a router: by its definition, or by its mark, which crewAI 1.13 has instead."""
+    """Whether a method of a flow is a router: by the flow's definition, or by the mark that crewAI 1.13 has instead."""
     if not isinstance(name, str):
         return False
-    definition = own(type(flow), "flow_definition")
-    if callable(definition):
-        try:
-            return definition().methods[name].router is True
-        except Exception:  # noqa: BLE001 - a flow that was not declared as a class, or another crewAI
-            return False
-    return own(own(type(flow), name), "__is_router__") is True
+    defined = own(flow, "_definition")  # a flow that is declared in YAML has it nowhere else
+    try:
+        if defined is None:
+            defined = type(flow).flow_definition()
+        return defined.methods[name].router is True
+    except Exception:  # noqa: BLE001 - crewAI 1.13, another crewAI, or no flow
+        return own(own(type(flow), name), "__is_router__") is True
 
 
 def in_cache(fields: Mapping[str, Any], source: Any) -> bool:

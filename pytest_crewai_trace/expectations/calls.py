@@ -185,11 +185,12 @@ def _differs(place: int, of: int, item: Item, span: ToolSpan) -> str:
 def _in_order(
     wanted: Sequence[Item], calls: Sequence[ToolSpan], expected: str, marks: tuple[int, ...]
 ) -> Mismatch | None:
-    place, found = 0, list[ToolSpan]()
+    left = iter(calls)
+    found: list[ToolSpan] = []
     for item in wanted:
-        while place < len(calls) and not item.fits(calls[place]):
-            place += 1
-        if place == len(calls):
+        name = item.name
+        span = next((span for span in left if span.name == name and item.fits(span)), None)
+        if span is None:
             return Mismatch(
                 expected,
                 _were(calls),
@@ -197,8 +198,7 @@ def _in_order(
                 advice="The calls that were found are marked; the next one should come after them.",
                 spans=numbers_of(found) or marks,
             )
-        found.append(calls[place])
-        place += 1
+        found.append(span)
     return None
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
-from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of
+from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of, spans_shown
 from pytest_crewai_trace.expectations.tools import call_shown
 from pytest_crewai_trace.trace.render import short
 
@@ -84,7 +85,7 @@ def check_delegate(scope: Scope, by: str, to: str) -> Mismatch | None:
 def text_of(message: dict[str, Any]) -> str:
     """The text of a message; of one in parts, all that are text."""
     content = message.get("content")
-    if isinstance(content, str):
+    if type(content) is str:
         return content
     if isinstance(content, list):
         parts = (part.get("text", part.get("content")) if isinstance(part, dict) else part for part in content)
@@ -117,12 +118,15 @@ def _stands_in(text: str, inside: str) -> bool:
     place = inside.find(text)
     while place >= 0:
         end = place + len(text)
-        if not (place and text[0].isalnum() and inside[place - 1].isalnum()) and not (
-            end < len(inside) and text[-1].isalnum() and inside[end].isalnum()
-        ):
+        begins = not place or not _is_word(inside[place - 1] + text[0])
+        if begins and (end == len(inside) or not _is_word(text[-1] + inside[end])):
             return True
         place = inside.find(text, place + 1)
     return False
+
+
+def _is_word(letters: str) -> bool:
+    return letters.isascii() and letters.isalnum()  # not every language has spaces between words
 
 
 def check_use_output_of(scope: Scope, name: str) -> Mismatch | None:
@@ -147,9 +151,11 @@ def check_use_output_of(scope: Scope, name: str) -> Mismatch | None:
             spans=(*numbers_of(sources), *scope.marks),
         )
     calls = scope.spans("llm")
-    for call, message in new_messages(calls):
-        for source, text in outputs:
-            if _is_after(scope, call, source) and _stands_in(text, text_of(message)):
+    told = [(call, text_of(message)) for call, message in new_messages(calls)]
+    ids = [call.id for call, _ in told]
+    for source, text in reversed(outputs):  # the latest is the likeliest
+        for call, prompt in islice(told, bisect_right(ids, source.id), None):
+            if _stands_in(text, prompt) and _is_after(scope, call, source):
                 return None
     source, text = outputs[-1]
     later = [call for call in calls if _is_after(scope, call, source)]
@@ -167,7 +173,9 @@ def check_use_output_of(scope: Scope, name: str) -> Mismatch | None:
         if len(later) > 1
         else "its prompt does not have it",
         nearest=f"{name_of(source)} came to {short(text)}\nthe prompt ends with {_end_of(later[0])}",
-        advice=f"Hand it on: the later task needs context=[{name}], or to come after it in a sequential crew.",
+        advice=f"Hand it on: the later task needs context=[{name}], or to come after it in a sequential crew."
+        if source.kind == "task" and later[0].task_name
+        else "Hand it on: put it into the prompt.",
         spans=numbers_of([source, later[0]]),
     )
 
@@ -220,7 +228,7 @@ def check_use_tool_result(scope: Scope, name: str) -> Mismatch | None:
         return Mismatch(
             expected,
             f"{name} was called {given.often(len(calls))} and gave nothing",
-            nearest=f"{call_shown(calls[0])}: {calls[0].error or short(calls[0].result)}",
+            nearest=spans_shown(calls),
             advice="See why the tool failed, or came to nothing.",
             spans=numbers_of(calls),
         )

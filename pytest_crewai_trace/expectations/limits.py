@@ -266,6 +266,7 @@ class _Used:
             return list(self.calls[-_MOST_COSTLY:])
         if name == "tool_calls":
             return list(self.scope.spans("tool")[-_MOST_COSTLY:])
-        leaves: list[AnySpan] = [*self.calls, *(self.scope.spans("tool") if name == "seconds" else ())]
+        around = self.scope.tree.children
+        leaves = [span for span in self.scope.spans() if span.id not in around] if name == "seconds" else self.calls
         measure: Callable[[AnySpan], Any] = lambda span: self.of_span(name, span)  # noqa: E731
         return sorted(leaves, key=measure, reverse=True)[:_MOST_COSTLY]

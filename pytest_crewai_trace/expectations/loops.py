@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -48,23 +50,26 @@ def check_have_no_loops(scope: Scope, *, repeats: int = 3) -> Mismatch | None:
 
 def _again(calls: list[ToolSpan], repeats: int, expected: str) -> Mismatch | None:
     """Calls of one tool by one agent: with the same arguments, or with the same error."""
-    made: dict[Hashable, int] = {}
-    met: dict[str, int] = {}
-    for call in calls:
-        try:
-            key: Hashable = tuple(call.arguments.items())
-            made[key] = made.get(key, 0) + 1
-        except TypeError:  # a list, or a dict, among them
-            key = repr(call.arguments)
-            made[key] = made.get(key, 0) + 1
-        if made[key] >= repeats:
-            return _same_call(expected, [one for one in calls if one.arguments == call.arguments])
-        if call.status == "error":
-            error = str(call.error)
-            met[error] = met.get(error, 0) + 1
-            if met[error] >= repeats:
-                return _same_error(expected, [one for one in calls if str(one.error) == error])
-    return None
+    keys = _keys(calls)
+    if len(set(keys)) < len(keys):
+        made = Counter(keys)
+        first = next((place for place, key in enumerate(keys) if made[key] >= repeats), None)
+        if first is not None:
+            return _same_call(expected, [call for call, key in zip(calls, keys, strict=True) if key == keys[first]])
+    failed = [call for call in calls if call.status == "error"]
+    met = Counter(str(call.error) for call in failed)
+    error = next((error for error, count in met.items() if count >= repeats), None)
+    return None if error is None else _same_error(expected, [call for call in failed if str(call.error) == error])
+
+
+def _keys(calls: list[ToolSpan]) -> list[Hashable]:
+    """What is equal where the arguments are."""
+    try:
+        keys: list[Hashable] = [tuple(call.arguments.items()) for call in calls]
+        set(keys)
+    except TypeError:  # a list, or a dict, among them
+        return [json.dumps(call.arguments, sort_keys=True, default=repr) for call in calls]
+    return keys
 
 
 def _same_call(expected: str, calls: list[ToolSpan]) -> Mismatch:

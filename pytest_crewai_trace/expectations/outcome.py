@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -44,27 +45,46 @@ def _failures(scope: Scope) -> list[AnySpan]:
     return [tree.spans[i] for i in failing(tree) if scope.root in (None, i) or tree.is_inside(i, scope.root or 0)]
 
 
+def _cause(scope: Scope, top: AnySpan) -> AnySpan | None:
+    """Where the failure of a run began: what failed last inside of it, and took everything around it along."""
+    tree, best = scope.tree, None
+    for span in _failures(scope):
+        above = span
+        while above.id != top.id and above.parent_id is not None and (above.status == "error" or above.open):
+            above = tree.spans[above.parent_id]
+        if above.id == top.id and (best is None or _when(span) >= _when(best)):
+            best = span
+    return best
+
+
+def _when(span: AnySpan) -> float:
+    return math.inf if span.end is None else span.end
+
+
 def check_succeed(scope: Scope) -> Mismatch | None:
     """Whether every run ended, and well; what failed inside and was survived does not count."""
     bad = [span for span in _tops(scope) if span.status != "ok"]
     if not bad:
         return None
-    began = [span for span in _failures(scope) if span.id not in {one.id for one in bad}]
+    known = {span.id for span in bad}
+    began = [cause for span in bad if (cause := _cause(scope, span)) is not None and cause.id not in known]
     return Mismatch(
         f"{'the run' if scope.span is None else name_of(scope.span)} to succeed",
         _state(bad[0]),
-        nearest=f"trouble began here: {spans_shown(began[-1:])}" if began else "",
+        nearest=f"trouble began here: {spans_shown(began[:1])}" if began else "",
         advice="See the span that is marked; its error has the traceback: .error.traceback."
         if began or bad[0].status == "error"
         else "See what it was doing last.",
-        spans=(*numbers_of(began[-5:]), *numbers_of(bad)),
+        spans=(*numbers_of(began), *numbers_of(bad)),
     )
 
 
 def check_fail(scope: Scope, with_: given.ErrorLike = True) -> Mismatch | None:
     """Whether a run failed, and with this error."""
     wanted = given.an_error("with_", with_)
-    failed = [span for span in _tops(scope) if span.status == "error" or (span.open and _is_broken(scope, span))]
+    causes = {span.id: _cause(scope, span) for span in _tops(scope) if span.status != "ok"}
+    # An exception may leave a run without an end.
+    failed = [span for span in _tops(scope) if span.status == "error" or causes.get(span.id) is not None]
     what = "the run" if scope.span is None else name_of(scope.span)
     expected = f"{what} to fail" + ("" if with_ is True else f" with {wanted}")
     if not failed:
@@ -78,20 +98,16 @@ def check_fail(scope: Scope, with_: given.ErrorLike = True) -> Mismatch | None:
             else "See whether the test brings the failure about, and who caught it.",
             spans=numbers_of(survived) or numbers_of(_tops(scope)),
         )
-    errors = [span for span in (*failed, *_failures(scope)) if span.status == "error"]
+    began = [cause for span in failed if (cause := causes[span.id]) is not None and cause.id != span.id]
+    errors = [span for span in (*failed, *began) if span.status == "error"]
     if any(wanted.is_like(span.error) for span in errors):
         return None
     return Mismatch(
         expected,
-        f"it failed with {_error_of(errors[0]) or 'an error that does not say what'}" if errors else "it did not end",
+        f"it failed with {_error_of(errors[0]) or 'an error that does not say what'}",
         advice="with_ takes the exception's class, or a regular expression for 'Type: message'.",
-        spans=numbers_of(errors or failed),
+        spans=numbers_of(errors),
     )
-
-
-def _is_broken(scope: Scope, span: AnySpan) -> bool:
-    """Whether a span was left without an end by an exception, as far as what is inside tells."""
-    return any(scope.tree.is_inside(one.id, span.id) for one in _failures(scope))
 
 
 def check_have_no_errors(scope: Scope) -> Mismatch | None:

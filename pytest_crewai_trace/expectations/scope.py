@@ -89,8 +89,11 @@ class Scope:
     def stranger(self, expected: str, by: str | None, in_task: str | None) -> Mismatch | None:
         """A mismatch where the agent or the task that an expectation names is not in the trace at all."""
         for kind, name in (("agent", by), ("task", in_task)):
-            names = self.everywhere(cast("Kind", kind)).names if name is not None else []
-            if name is not None and name not in names:
+            if name is None:
+                continue
+            names = self.everywhere(cast("Kind", kind)).names
+            field = "agent_role" if kind == "agent" else "task_name"
+            if name not in names and not any(getattr(span, field) == name for span in self.tree.spans):
                 return Mismatch(
                     expected,
                     f"the trace has no {kind} {name!r}{near(name, names)}",

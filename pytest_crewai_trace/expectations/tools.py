@@ -45,10 +45,6 @@ class Wanted:
         self.error = None if error is None or error is False else given.an_error("error", error)
         self.no_error = error is False
 
-    @property
-    def any_arguments(self) -> bool:
-        return self.arguments is None
-
     def __str__(self) -> str:
         said = printable(self.name)
         if isinstance(self.arguments, Mapping):

@@ -119,7 +119,8 @@ class TraceSnapshotAssertion(SnapshotAssertion):
         if not self.compares_trace:
             return super().get_assert_diff(**options)
         result = self.executions[self.num_executions - 1]
-        is_short = options.get("diff_mode") == "disabled"
+        mode = options.get("diff_mode")
+        is_short = getattr(mode, "value", mode) == "disabled"
         return explain(result, self.test_location.item, is_short=is_short)
 
 

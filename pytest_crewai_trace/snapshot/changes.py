@@ -65,15 +65,17 @@ def _children(found: Changes, parent: Entry | None, pairs: list[Pair]) -> None:
     found.only_full = found.only_full and not gone and not new
     _llm_calls(found, parent, pairs)
     moved = _moved(gone, new)
+    before = {(stored.kind, stored.name) for stored, _ in pairs if stored is not None}
+    now = {(made.kind, made.name) for _, made in pairs if made is not None}
     elsewhere = {id(entry) for pair in moved for entry in pair}
     for stored, made in pairs:
         if made is None and stored is not None:
             if stored.kind != "llm" and id(stored) not in elsewhere:
-                found.acts.append(_gone(stored, parent))
+                found.acts.append(_gone(stored, parent, is_left=(stored.kind, stored.name) in now))
         elif stored is None and made is not None:
             found.errors += [_failed(entry, parent) for entry in _failures(made)]
             if made.kind != "llm" and id(made) not in elsewhere:
-                found.acts.append(_new(made, parent))
+                found.acts.append(_new(made, parent, is_known=(made.kind, made.name) in before))
         elif stored is not None and made is not None and stored.name != made.name:
             found.size += 1
             found.only_full = False
@@ -178,16 +180,17 @@ def _failed(entry: Entry, parent: Entry | None) -> str:
     return _error(_what(entry, parent), None, entry.facts["error"])
 
 
-def _new(entry: Entry, parent: Entry | None) -> str:
-    if entry.kind != "tool" or parent is None:
-        return f"{_what(entry, parent)} is new"
-    return f"{_who(parent)} also called {_what(entry, parent)}{_with(entry)}"
+def _new(entry: Entry, parent: Entry | None, *, is_known: bool) -> str:
+    if entry.kind == "tool" and parent is not None:
+        return f"{_who(parent)} also called {_what(entry, parent)}{_with(entry)}"
+    chose = f" and chose {_short(entry.facts['route'])}" if "route" in entry.facts else ""
+    return f"{_what(entry, parent)} {'ran once more' if is_known else 'is new'}{chose}"
 
 
-def _gone(entry: Entry, parent: Entry | None) -> str:
-    if entry.kind != "tool" or parent is None:
-        return f"{_what(entry, parent)} is gone"
-    return f"{_who(parent)} did not call {_what(entry, parent)}{_with(entry)}"
+def _gone(entry: Entry, parent: Entry | None, *, is_left: bool) -> str:
+    if entry.kind == "tool" and parent is not None:
+        return f"{_who(parent)} did not call {_what(entry, parent)}{_with(entry)}"
+    return f"{_what(entry, parent)} {'ran once less' if is_left else 'is gone'}"
 
 
 def _with(tool: Entry) -> str:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from pytest_crewai_trace.trace.span import AnySpan
 
 _LONGEST_NAME = 120
-# A route is one word; anything longer that a method returns is its output.
-_ROUTE = re.compile(r"[A-Za-z_][\w.-]{0,39}")
 # The attributes of each kind that are shown as they are, by the level that first shows them.
 _CONTENT: dict[str, tuple[str, ...]] = {
     "crew": ("inputs", "output"),
@@ -48,6 +46,9 @@ _FULL: dict[str, tuple[str, ...]] = {
     "a2a": ("endpoint",),
 }
 _PLAIN_KEY = re.compile(r"[\w-]{1,60}", re.ASCII)
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_NOT_SHOWN = frozenset({"role", "content", "tool_call_id"})  # of a message, apart
 
 # The path of a fact below its span ("arguments.query") and its value: a text, or JSON that has no parts.
 Fact = tuple[str, Any]
@@ -107,7 +108,7 @@ def _called(span: AnySpan) -> Iterator[tuple[str, Any]]:
                 yield "result", span.result
             if span.cached:
                 yield "cached", True
-        case "method" if _is_route(span.result):
+        case "method" if span.router and span.result is not None:
             yield "route", span.result
         case "guardrail" | "planning" if span.success is not None:
             yield "passed", span.success
@@ -117,17 +118,15 @@ def _called(span: AnySpan) -> Iterator[tuple[str, Any]]:
             yield "outcome", span.outcome
 
 
-def _is_route(result: Any) -> bool:
-    return isinstance(result, bool) or (isinstance(result, str) and _ROUTE.fullmatch(result) is not None)
-
-
 def _is_said_already(span: AnySpan, name: str, value: Any) -> bool:
-    """Whether another fact has it: the route of a method, the output of the task that an agent worked on."""
+    """Whether another fact has it: a method's route, the output of an agent's task, the calls that a model asks for."""
     match span.kind:
         case "method":
-            return not value if name == "params" else name == "result" and _is_route(value)
+            return not value if name == "params" else name == "result" and span.router
         case "agent":
             return name == "output" and not span.lone
+        case "llm":
+            return bool(span.requested_tool_calls) and not isinstance(value, str)
         case _:
             return False
 
@@ -141,7 +140,9 @@ def _messages(messages: list[Message], earlier: list[Message]) -> Iterator[tuple
         yield "messages", {f"first_{shared}": "as in the call before"}
     for number, message in enumerate(messages[shared:], start=shared + 1):
         role = str(message.get("role") or "message")
-        rest = {key: value for key, value in message.items() if key not in ("role", "content") and value}
+        rest = {key: value for key, value in message.items() if key not in _NOT_SHOWN and value}
+        if isinstance(rest.get("tool_calls"), list):
+            rest["tool_calls"] = [_without_id(call) for call in rest["tool_calls"]]
         yield "messages", {f"{number}_{role}": message.get("content"), **({f"{number}_more": rest} if rest else {})}
 
 
@@ -157,6 +158,10 @@ class Custom:
     @property
     def asks_for_paths(self) -> bool:
         return not (self.normalise is None and self.matcher is None and self.exclude is None)
+
+
+def _without_id(call: Any) -> Any:
+    return {key: value for key, value in call.items() if key != "id"} if isinstance(call, dict) else call
 
 
 class Reader:
@@ -189,9 +194,13 @@ class Reader:
         dropped = [rule.attribute for rule in self.options.ignore if rule.attribute is not None and rule.meets(above)]
         replaced = [(rule.attribute, new) for rule, new in self.options.replace if rule.attribute and rule.meets(above)]
         made: list[Fact] = []
+        is_plain = not dropped and not replaced
         # Depth first with a stack of its own, as data may be deeper than Python's recursion.
         stack: list[tuple[str, Any, Strength]] = []
         for name, value in attributes(span, self.level, earlier):
+            if is_plain and type(value) in _SCALARS:
+                made.append((name, self._clean(value, span.kind, name, Strength.NONE)))
+                continue
             stack.append((name, value, Strength.NONE))
             while stack:
                 path, item, named = stack.pop()
@@ -208,8 +217,16 @@ class Reader:
                     inside = max(named, strength_of(item[0])) if is_pair else named
                     stack.extend((f"{path}.{place}", inner, inside) for place, inner in reversed([*enumerate(item)]))
                 else:
-                    made.append((path, self.redactor.value(item, f"{span.kind}.{path}", named)))
+                    made.append((path, self._clean(item, span.kind, path, named)))
         return self._customised(made, above) if self.custom.asks_for_paths else made
+
+    def _clean(self, item: Any, kind: str, path: str, named: Strength) -> Any:
+        if named is Strength.NONE:
+            if item is None or type(item) is bool:
+                return item
+            if type(item) is str:
+                return self.redactor.text(item, f"{kind}.{path}")
+        return self.redactor.value(item, f"{kind}.{path}", named)
 
     def _customised(self, facts: list[Fact], above: list[tuple[str, str]]) -> list[Fact]:
         spans = [f"{kind} {name}" for kind, name in above]

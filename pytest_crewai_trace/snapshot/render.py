@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.errors import TraceIncompleteError
 from pytest_crewai_trace.snapshot.facts import Custom, Fact, Reader
@@ -103,6 +103,7 @@ class _Text:
     def write(self) -> str:
         order = arranged(self.tree, self._neutral)
         lines: list[str] = []
+        names: dict[str, str] = {}
         stack = [(0, number) for number in reversed(order.get(None, []) if self.root is None else [self.root])]
         while stack:
             depth, number = stack.pop()
@@ -110,19 +111,23 @@ class _Text:
             if shown is None:
                 continue
             name, facts = shown
-            number_in = self.normaliser.text
-            lines.append(f"{indented(depth)}{self.tree.spans[number].kind} {in_name(number_in(name))}")
+            written = names.get(name)
+            if written is None:
+                written = names[name] = in_name(self.normaliser.text(name))
+            lines.append(f"{indented(depth)}{self.tree.spans[number].kind} {written}")
             if facts:
                 at, below = indented(depth + 1), indented(depth + 2)
                 for path, value in facts:
-                    if isinstance(value, str):
-                        first, *more = lines_of(number_in(value), self.fold)
-                    elif isinstance(value, list | tuple):
-                        items = [number_in(item) if isinstance(item, str) else item for item in value]
-                        first, *more = lines_of(items, self.fold)
-                    else:
-                        first, *more = lines_of(value, self.fold)
+                    first, *more = self._lines_of(value)
                     lines.append(f"{at}{path}: {first}" if first else f"{at}{path}:")
-                    lines += [below + line for line in more]
-            stack.extend((depth + 1, child) for child in reversed(order.get(number, ())))
+                    if more:
+                        lines += [below + line for line in more]
+            stack.extend([(depth + 1, child) for child in reversed(order.get(number, ()))])
         return "\n".join([*lines, ""]) if lines else ""
+
+    def _lines_of(self, value: Any) -> list[str]:
+        if isinstance(value, str):
+            value = self.normaliser.text(value)
+        elif isinstance(value, list | tuple):
+            value = [self.normaliser.text(item) if isinstance(item, str) else item for item in value]
+        return lines_of(value, self.fold)

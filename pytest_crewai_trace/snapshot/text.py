@@ -31,7 +31,8 @@ _ESCAPED_IN_LINE = re.compile(f"[{_UNSAFE}\\\\]| $")
 _ESCAPED_IN_NAME = re.compile(f"[{_UNSAFE}\\\\]")
 _HEADER = re.compile(r"crewai-trace snapshot (\d{1,9})(?:, level (\w+)(?:, crewAI ([\w.+-]{1,40}))?)?")
 _VARIANT = re.compile(r"variant [0-9]{1,3}")
-_LINE = re.compile(r"( *)(?:\(([0-9]{1,7})\) )?(\S.*)")
+_DEEP = re.compile(r"\(([0-9]{1,7})\) (\S.*)")
+_PATH = re.compile(r"[a-z_]+(?:\.[\w-]+)*")
 _FACT = re.compile(r'([a-z_]+(?:\.(?:[\w-]+|"(?:[^"\\]|\\.)*"))*):(?: (.+))?')
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|-?inf|nan|true|false|null|\{\}")
 _KINDS = frozenset(KINDS)
@@ -52,6 +53,8 @@ def _escape(match: re.Match[str]) -> str:
 
 def inline(text: str) -> str:
     """A text on one line, in quotes."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     return f'"{_ESCAPED.sub(_escape, text)}"'
 
 
@@ -64,13 +67,15 @@ def lines_of(value: Any, fold: int | None) -> list[str]:
     """A value as the lines of a fact: one to stand behind its path, or an empty one and those below it."""
     if not isinstance(value, str):
         return [_scalar(value)]
+    if "\n" not in value and (fold is None or len(value) <= fold):
+        return [inline(value)]
     lines = value.split("\n")
     if fold is not None and (len(value) > fold or len(lines) > _MOST_LINES):
         shown = value[:_FOLDED_CHARACTERS].split("\n")[:_FOLDED_LINES]
         digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:12]
         count = "1 line" if len(lines) == 1 else f"{len(lines):,} lines"
         return ["", *map(_in_line, shown), f"... {len(value):,} characters in {count}, sha256 {digest}"]
-    return [inline(value)] if len(lines) == 1 else ["", *map(_in_line, lines)]
+    return ["", *map(_in_line, lines)]
 
 
 def _in_line(line: str) -> str:
@@ -171,29 +176,43 @@ class Snapshot:
         return [entries(text, begin) for text, begin in zip(self.variants, begins, strict=True)]
 
 
-def entries(text: str, first_line: int = 1) -> list[Entry]:
+def entries(text: str, first_line: int = 1) -> list[Entry]:  # noqa: PLR0912 - a line of a file is one of so many things
     """The tree of one variant, which begins with that line of its file."""
     roots: list[Entry] = []
     above: list[Entry] = []
+    paths: dict[str, bool] = {}
     path = ""
     for number, line in enumerate(text.split("\n"), start=first_line):
         if not line:
             continue
-        depth, content = _split(line, number)
+        content = line.lstrip(" ")
+        depth, odd = divmod(len(line) - len(content), 2)
+        if content.startswith("("):
+            depth, content = _deep(content, depth, number)
         word = content.split(" ", 1)[0]
-        if word in _KINDS:
-            if depth > len(above):
+        if word in _KINDS and not odd:
+            if depth > len(above) or len(word) == len(content):
                 raise _nonsense(number, line)
             del above[depth:]
             entry = Entry(word, content[len(word) + 1 :], depth)
             (above[-1].children if above else roots).append(entry)
             above.append(entry)
             path = ""
-        elif above and path and depth == len(above) + 1 and (word in ("|", "...")):
+        elif odd or not above:
+            raise _nonsense(number, line)
+        elif path and depth == len(above) + 1 and word in ("|", "..."):
             above[-1].facts[path] += f"\n{content}"
-        elif above and depth == len(above) and (fact := _FACT.fullmatch(content)) and fact[1] not in above[-1].facts:
-            path, value = fact[1], fact[2] or ""
-            if value and value[0] not in '"[' and not _NUMBER.fullmatch(value):
+        elif depth == len(above):
+            path, _, value = content.partition(": ") if content[-1] != ":" else (content[:-1], "", "")
+            if path not in paths:
+                paths[path] = _PATH.fullmatch(path) is not None
+            if not paths[path]:
+                # A quoted key may hold what ends a path.
+                fact = _FACT.fullmatch(content)
+                if fact is None:
+                    raise _nonsense(number, line)
+                path, value = fact[1], fact[2] or ""
+            if path in above[-1].facts or (value and value[0] not in '"[' and not _NUMBER.fullmatch(value)):
                 raise _nonsense(number, line)
             above[-1].facts[path] = value
         else:
@@ -203,16 +222,12 @@ def entries(text: str, first_line: int = 1) -> list[Entry]:
     return roots
 
 
-def _split(line: str, number: int) -> tuple[int, str]:
-    match = _LINE.fullmatch(line)
-    if match is None or len(match[1]) % 2:
-        raise _nonsense(number, line)
-    depth = len(match[1]) // 2
-    if match[2] is None:
-        return depth, match[3]
-    if depth != _MOST_INDENT:
-        raise _nonsense(number, line)
-    return int(match[2]), match[3]
+def _deep(content: str, depth: int, number: int) -> tuple[int, str]:
+    """A line whose depth is a number."""
+    match = _DEEP.fullmatch(content)
+    if match is None or depth != _MOST_INDENT:
+        raise _nonsense(number, content)
+    return int(match[1]), match[2]
 
 
 def _nonsense(number: int, line: str) -> SnapshotFileError:

@@ -89,7 +89,7 @@ def _begin(prefix: str) -> str:
 
 _TOKEN = re.compile("|".join(_begin(prefix) + rest for _, prefix, rest in _SHAPES), re.ASCII)
 _LABELS = [(prefix.lstrip("|"), label) for label, prefix, _ in _SHAPES]
-_SHORTEST_TOKEN = 13  # a shorter word is none of these
+_SHORTEST_TOKEN, _SHORTEST_BASE64 = 13, 24  # a shorter word is none of these
 _AZURE = re.compile(r"[A-Za-z0-9]{20,60}(?=JQQJ99)JQQJ99[A-Za-z0-9]{8,}|[\w.~-]{3}[0-9]Q~[\w.~-]{20,}", re.ASCII)
 _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
@@ -167,7 +167,8 @@ class Redactor:
 
     def text(self, text: str, where: str = "") -> str:
         """``text`` without its secrets. ``where`` is for the hook: a field, a header, a file."""
-        return self._hooked(self._scanned(text, levels=3), where)
+        clean = self._scanned(text, levels=3)
+        return clean if self.hook is None else self._hooked(clean, where)
 
     def value(self, value: Any, where: str = "", named: Strength = Strength.NONE) -> Any:
         """Plain data without its secrets, also in keys; what holds none is given back as it is.
@@ -184,8 +185,9 @@ class Redactor:
         if isinstance(value, bytes | bytearray):
             return self._bytes(bytes(value), named)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            known = named is Strength.PASSWORD or (self._known and self._literals(str(value)) != str(value))
-            return f"{MARK} value]" if known else value
+            digits = str(value) if self._known else ""
+            known = len(digits) >= self._shortest and self._literals(digits) != digits
+            return f"{MARK} value]" if known or named is Strength.PASSWORD else value
         if not isinstance(value, Mapping | list | tuple):
             return value
         if level >= _MOST_LEVELS:
@@ -244,16 +246,19 @@ class Redactor:
         return given
 
     def _scanned(self, text: str, levels: int) -> str:
+        if len(text) < _SHORTEST_VALUE and not self.patterns:
+            return text
         clean = self._literals(text) if len(text) >= self._shortest else text
         for pattern in self.patterns:
             clean = pattern.sub(_group_redacted, clean)
-        clean = _by_shape_and_name(clean)
+        longest = max(map(len, clean.split()), default=0)
+        clean = _by_shape_and_name(clean, longest)
         if "\\" in clean:
             plain = _ESCAPED_SLASH.sub("/", _ESCAPED_ASCII.sub(_unescaped, clean))
             # Unescaped for good only where that brought something to light.
-            if plain != clean and (found := _by_shape_and_name(self._literals(plain))) != plain:
+            if plain != clean and (found := _by_shape_and_name(self._literals(plain), longest)) != plain:
                 clean = found
-        if levels and len(clean) >= 24:
+        if levels and longest >= _SHORTEST_BASE64:
             clean = _BASE64.sub(lambda match: self._base64(match[0], levels - 1), clean)
         return clean
 
@@ -320,7 +325,8 @@ def _unpacked(data: bytes) -> str | None:
         return None
 
 
-def _by_shape_and_name(text: str) -> str:
+def _by_shape_and_name(text: str, longest: int) -> str:
+    """Without what the patterns find; ``longest`` is the length of the longest word."""
     if "-----BEGIN" in text:
         text = _PEM.sub(f"{MARK} private key]", text)
     if "@" in text:
@@ -330,7 +336,7 @@ def _by_shape_and_name(text: str) -> str:
         text = _QUERY.sub(rf"\1{MARK} value]", text)
     if "earer" in text or "asic" in text or "EARER" in text or "ASIC" in text:
         text = _SCHEME.sub(rf"\1\2{MARK} token]", text)
-    if max(map(len, text.split()), default=0) >= _SHORTEST_TOKEN:
+    if longest >= _SHORTEST_TOKEN:
         text = _TOKEN.sub(_labelled, text)
         if "JQQJ99" in text or "Q~" in text:
             text = _AZURE.sub(f"{MARK} Azure key]", text)

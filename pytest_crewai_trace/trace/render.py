@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.trace.order import canonical_children
+from pytest_crewai_trace.trace.semconv import FAULT_INJECTED
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -48,7 +49,8 @@ def _requested(calls: tuple[ToolCall, ...]) -> str:
 
 def label(span: AnySpan) -> str:
     """What one span did, on one line, without its time."""
-    return printable(_head(span) + _outcome(span))
+    injected = " (injected)" if any(event.name == FAULT_INJECTED for event in span.events) else ""
+    return printable(_head(span) + _outcome(span) + injected)
 
 
 def _head(span: AnySpan) -> str:

@@ -40,3 +40,6 @@ OPERATIONS: dict[Kind, str] = {
     "tool": "execute_tool",
     "knowledge": "retrieval",
 }
+
+# The span event of a fault that the test itself injected.
+FAULT_INJECTED = "fault_injected"

@@ -112,8 +112,9 @@ class Trace(Queries, BaseModel):
     def duration(self) -> float:
         """Seconds from the first start to the last end that was seen."""
         tree, _ = self._scope()
-        ends = [span.end for span in tree.spans if span.end is not None]
-        return max(ends) - min(span.start for span in tree.spans) if ends else 0.0
+        last = max((end for span in tree.spans if (end := span.end) is not None), default=None)
+        # What is inside of a run begins after it.
+        return 0.0 if last is None else last - min(tree.spans[number].start for number in tree.roots)
 
     @property
     def output(self) -> Any:

@@ -119,7 +119,7 @@ def test_a_tool_call_answered_from_the_cache(crewai_trace, native):
               llm gpt-4o-mini -> search(query='ML')
               tool search(query='ML') -> 'results for ML'
               llm gpt-4o-mini -> search(query='AI')
-              tool search(query='AI') -> 'results for AI'
+              tool search(query='AI') -> 'results for AI' (cached)
               llm gpt-4o-mini -> 'done'
         """
         if native
@@ -136,8 +136,7 @@ def test_a_tool_call_answered_from_the_cache(crewai_trace, native):
               llm gpt-4o-mini -> 'Thought: I now know the final answer.\nFinal Answer: done'
         """
     )
-    # What crewAI reports of native calls does not say that they came from the cache.
-    assert [call.cached for call in crewai_trace.tools] == [False, False, not native]
+    assert [call.cached for call in crewai_trace.tools] == [False, False, True]
 
 
 @pytest.mark.parametrize("native", [True, False], ids=["native", "react"])

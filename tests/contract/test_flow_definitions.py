@@ -61,6 +61,7 @@ def test_a_flow_definition(crewai_trace):
           method choose -> 'go'
           method act -> 'ai'
         """)
+    assert [method.router for method in crewai_trace.methods] == [False, True, False]
 
 
 def test_s11_a_flow_definition_that_fails(crewai_trace):

@@ -44,8 +44,12 @@ def test_the_code_blocks_run(document: Path, pytester: pytest.Pytester, monkeypa
         path.write_text(text, "utf-8")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    result = pytester.runpytest_subprocess("--crewai-trace", "-p", "no:randomly", "-p", "no:playwright")
-    tests = re.findall(r"^(?:async )?def (test_\w+)", "\n".join(files.values()), re.MULTILINE)
+    code = "\n".join(files.values())
+    tests = re.findall(r"^(?:async )?def (test_\w+)", code, re.MULTILINE)
+    arguments = ["--crewai-trace", "-p", "no:randomly", "-p", "no:playwright"]
+    if "== snapshot" in code:  # a reader would accept them first
+        pytester.runpytest_subprocess(*arguments, "--snapshot-update")
+    result = pytester.runpytest_subprocess(*arguments)
     assert len(tests) == len(set(tests)), "two blocks define a test of the same name"
     assert result.ret == (pytest.ExitCode.OK if tests else pytest.ExitCode.NO_TESTS_COLLECTED)
 

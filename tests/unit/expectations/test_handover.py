@@ -225,7 +225,7 @@ FAILURES = {
         """
         expected: the result of fetch in the next LLM call
         actual:   fetch was called once and gave nothing
-        nearest:  fetch(url='x.org') by 'Researcher' in task 'research': RuntimeError: too slow
+        nearest:  tool fetch(url='x.org') !! RuntimeError: too slow
         trace:
           crew crew
             task research

@@ -11,7 +11,7 @@ import pytest
 from pytest_crewai_trace import Mismatch, Span, ToolCall, Trace, TraceAssertionError, expect
 from pytest_crewai_trace.errors import CrewaiTraceError
 from pytest_crewai_trace.live import LiveTrace
-from pytest_crewai_trace.trace.span import AgentSpan
+from pytest_crewai_trace.trace.span import SPAN_CLASSES, AgentSpan
 from tests.support.spans import span
 from tests.unit.expectations.stories import agent, failure, llm, research, story, told, tool
 
@@ -168,6 +168,19 @@ def error_of(check, subject):
     return None
 
 
+def chain(size=10_000):
+    kinds = ("crew", "task", "agent", "tool", "llm")
+    spans = []
+    for number in range(size):
+        kind = kinds[number % len(kinds)]
+        parent = number - 1 if number else None
+        spans.append(SPAN_CLASSES[kind](id=number, parent_id=parent, name=f"{kind} {number}", status="ok", end=1.0))
+    return Trace(all_spans=tuple(spans))
+
+
+CHAIN = chain()
+
+
 def test_all_of_them_are_tried_here():
     tried = {name for check in EVERY for name in check.__code__.co_names}
 
@@ -193,6 +206,13 @@ def test_every_span_can_be_asked(check, number):
         assert error.advice
         assert error.trace
         assert "\n\n" not in str(error)
+
+
+@pytest.mark.parametrize("check", EVERY, ids=[check.__code__.co_names[0] for check in EVERY])
+def test_s60_a_chain_of_10_000_spans(check):
+    error = error_of(check, CHAIN)
+
+    assert error is None or len(str(error).splitlines()) < 60
 
 
 def test_a_trace_that_goes_on():

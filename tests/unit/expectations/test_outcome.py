@@ -50,6 +50,20 @@ def paused():
     )
 
 
+def survived_and_failed():
+    """A tool fails and is survived; later the model is down."""
+    calls = [tool("fetch", url="x.org", _error="too slow"), llm("Go", error="model down")]
+    broken = agent("Researcher", llm("Go"), *calls, error="model down", tools=("fetch",))
+    return story(span("crew", "crew", span("task", "research", broken, error="model down"), error="model down"))
+
+
+def refused():
+    """A tool fails in an agent that goes on; the task fails because of its guardrail."""
+    worker = agent("Writer", llm("Go"), tool("fetch", url="x.org", _error="too slow"), llm("Go"), tools=("fetch",))
+    verdict = span("guardrail", "long", success=False, feedback="too short")
+    return story(span("crew", "crew", span("task", "write", worker, verdict, error="refused"), error="refused"))
+
+
 def interrupted():
     """An exception left the crew without an end."""
     broken = agent("Researcher", llm("Go", error="boom"), open=True)
@@ -64,6 +78,8 @@ def interrupted():
         lambda: expect(flaky()).to_succeed(),
         lambda: expect(down()).to_fail().to_fail(RuntimeError).to_fail("model d.wn").to_fail(with_="RuntimeError: "),
         lambda: expect(interrupted()).to_fail("boom"),
+        lambda: expect(survived_and_failed()).to_fail("model down"),
+        lambda: expect(refused()).to_fail("refused"),
         lambda: expect(down().task("research")).to_fail(),
         lambda: expect(flaky()).to_recover_from("too slow").to_recover_from(RuntimeError).to_recover_from(True),
         lambda: expect(guarded(True)).to_pass_guardrail().to_pass_guardrail("long", attempts=1),
@@ -162,6 +178,53 @@ FAILURES = {
               agent Researcher !! RuntimeError: model down
         >       llm gpt-4o-mini !! RuntimeError: model down
         next:     with_ takes the exception's class, or a regular expression for 'Type: message'.
+        """,
+    ),
+    "an error that was survived before": (
+        lambda: expect(survived_and_failed()).to_fail("too slow"),
+        """
+        expected: the run to fail with /too slow/
+        actual:   it failed with RuntimeError: model down
+        trace:
+        > crew crew !! RuntimeError: model down
+            task research !! RuntimeError: model down
+              agent Researcher !! RuntimeError: model down
+                llm gpt-4o-mini -> 'done'
+                tool fetch(url='x.org') !! RuntimeError: too slow
+        >       llm gpt-4o-mini !! RuntimeError: model down
+        next:     with_ takes the exception's class, or a regular expression for 'Type: message'.
+        """,
+    ),
+    "an error that was survived inside": (
+        lambda: expect(refused()).to_fail("too slow"),
+        """
+        expected: the run to fail with /too slow/
+        actual:   it failed with RuntimeError: refused
+        trace:
+        > crew crew !! RuntimeError: refused
+        >   task write !! RuntimeError: refused
+              agent Writer
+                llm gpt-4o-mini -> 'done'
+                tool fetch(url='x.org') !! RuntimeError: too slow
+                llm gpt-4o-mini -> 'done'
+              guardrail long -> rejected: 'too short'
+        next:     with_ takes the exception's class, or a regular expression for 'Type: message'.
+        """,
+    ),
+    "where it began": (
+        lambda: expect(survived_and_failed()).to_succeed(),
+        """
+        expected: the run to succeed
+        actual:   crew 'crew' failed: RuntimeError: model down
+        nearest:  trouble began here: llm gpt-4o-mini !! RuntimeError: model down
+        trace:
+        > crew crew !! RuntimeError: model down
+            task research !! RuntimeError: model down
+              agent Researcher !! RuntimeError: model down
+                llm gpt-4o-mini -> 'done'
+                tool fetch(url='x.org') !! RuntimeError: too slow
+        >       llm gpt-4o-mini !! RuntimeError: model down
+        next:     See the span that is marked; its error has the traceback: .error.traceback.
         """,
     ),
     "a swallowed error": (

@@ -51,7 +51,9 @@ def run(**edits):
         output = now["output"] if name == "write" else "found"
         tasks.append(span("task", name, span("agent", role, *inside), output=output))
     crew = span("crew", "c", *tasks, span("guardrail", "short", success=now["passed"]))
-    return trace(span("flow", "F", span("method", "draft", crew), span("method", "review", result=now["route"])))
+    return trace(
+        span("flow", "F", span("method", "draft", crew), span("method", "review", result=now["route"], router=True))
+    )
 
 
 def snapshot(level="content", **edits):

@@ -139,7 +139,7 @@ def test_statuses_routes_and_verdicts_are_behaviour():
         span(
             "flow",
             "F",
-            span("method", "judge", result="approved", params={}),
+            span("method", "judge", result="approved", params={}, router=True),
             span("method", "write", result="A long text. Not a route.", params={}),
             span("method", "ask", result=True, paused=True),
             span("guardrail", "short", success=False, attempt=2, feedback="too long"),
@@ -157,7 +157,6 @@ def test_statuses_routes_and_verdicts_are_behaviour():
           error: "RuntimeError: boom"
           method ask
             status: "paused"
-            route: true
           method judge
             route: "approved"
           method write

@@ -1,0 +1,115 @@
+"""What the network block lets through, without any connection."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from pytest_crewai_trace.errors import NetworkBlockedError
+from pytest_crewai_trace.replay.network import NetworkBlock
+
+REACHED = "reached"
+
+
+@pytest.fixture
+def reached(monkeypatch):
+    """The operating system's part, which notes where it was asked to connect."""
+    hosts = []
+
+    def note(connection, address, *more):
+        hosts.append(address)
+        return REACHED
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, note, raising=False)
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.99", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: found)
+    return hosts
+
+
+@pytest.fixture
+def block(reached):
+    block = NetworkBlock("no network here", "Do not.", ["api.example.com", "192.0.2.7"])
+    block.start()
+    yield block
+    block.stop()
+
+
+def connect(host, family=socket.AF_INET):
+    with socket.socket(family) as connection:
+        return connection.connect((host, 80))
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.8.8.8", "::1", "0.0.0.0", "localhost", "LOCALHOST.", "x.localhost", "192.0.2.7"]
+)
+def test_this_machine_and_what_is_allowed(host, block):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    assert connect(host, family) == REACHED
+    assert block.told() is None
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "10.0.0.1", "2001:db8::1", "::ffff:192.0.2.1", "169.254.169.254"])
+def test_the_rest(host, block, reached):
+    with pytest.raises(NetworkBlockedError, match=r"no network here, but a connection was tried to .*Do not\."):
+        connect(host, socket.AF_INET6 if ":" in host else socket.AF_INET)
+    assert not reached
+    assert host in block.told()
+    assert "test_network.py" in block.told()
+    assert "in connect()" in block.told()
+
+
+@pytest.mark.parametrize("name", ["example.com", b"example.com", "localhost.example.com", "api.example.com.evil.org"])
+def test_a_name_is_not_even_looked_up(name, block):
+    with pytest.raises(NetworkBlockedError):
+        socket.getaddrinfo(name, 443)
+
+
+@pytest.mark.parametrize("name", [None, "", "localhost", "127.0.0.1", "10.0.0.1", "api.example.com", "API.example.com"])
+def test_a_name_that_is_looked_up(name, block):
+    assert socket.getaddrinfo(name, 443)
+
+
+def test_the_address_of_an_allowed_host(block):
+    with pytest.raises(NetworkBlockedError):
+        connect("192.0.2.99")
+    socket.getaddrinfo("api.example.com", 443)
+
+    assert connect("192.0.2.99") == REACHED
+
+
+def test_names_async(block):
+    """There it is looked up in another thread; who asked is told all the same."""
+
+    async def who_asks():
+        await asyncio.get_running_loop().getaddrinfo("example.com", 443)
+
+    with pytest.raises(NetworkBlockedError, match=r"in who_asks\(\)"):
+        asyncio.run(who_asks())
+
+
+def test_datagrams(block):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection, pytest.raises(NetworkBlockedError):
+        connection.sendto(b"x", ("192.0.2.1", 8125))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
+        assert connection.sendto(b"x", ("127.0.0.1", 8125)) == REACHED
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here")
+def test_unix_sockets(block):
+    with socket.socket(socket.AF_UNIX) as connection:
+        assert connection.connect("/tmp/x") == REACHED
+
+
+def test_everything_is_put_back():
+    names = ("connect", "connect_ex", "sendto")
+    before = [vars(socket.socket).get(name) for name in names], socket.getaddrinfo
+    block = NetworkBlock("x", "y")
+    block.start()
+    assert [vars(socket.socket).get(name) for name in names] != before[0]
+    block.stop()
+
+    assert ([vars(socket.socket).get(name) for name in names], socket.getaddrinfo) == before
