@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.errors import (
+        CassetteError,
         CrewaiTraceError,
         HookError,
         NetworkBlockedError,
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
         TraceAssertionError,
         TraceDocumentError,
         TraceIncompleteError,
+        UnusedReplyError,
     )
     from pytest_crewai_trace.expectations.fluent import Expectation, expect
     from pytest_crewai_trace.expectations.message import Mismatch
+    from pytest_crewai_trace.replay.deck import Cassette
     from pytest_crewai_trace.replay.fault import Faults
     from pytest_crewai_trace.replay.reply import Request
     from pytest_crewai_trace.replay.script import Script
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from pytest_crewai_trace.trace.usage import Usage
 
 __all__ = [
+    "Cassette",
+    "CassetteError",
     "CrewaiTraceError",
     "Error",
     "Expectation",
@@ -46,6 +51,7 @@ __all__ = [
     "TraceAssertionError",
     "TraceDocumentError",
     "TraceIncompleteError",
+    "UnusedReplyError",
     "Usage",
     "expect",
 ]
@@ -53,6 +59,7 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("Error", "Span", "SpanEvent", "ToolCall"), "trace.span"),
     **dict.fromkeys(("Expectation", "expect"), "expectations.fluent"),
+    "Cassette": "replay.deck",
     "Mismatch": "expectations.message",
     "Faults": "replay.fault",
     "Request": "replay.reply",

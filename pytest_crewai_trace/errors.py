@@ -79,9 +79,20 @@ class NetworkBlockedError(ReplayError):
     """A test without network tried to connect to something else than this machine."""
 
 
+class CassetteError(BaseException):
+    """A cassette has no reply to a request, is missing, or is broken.
+
+    Not an ``Exception``: no client, no tool and not crewAI may take it for an error of the network and try again.
+    """
+
+
+class UnusedReplyError(CrewaiTraceError, AssertionError):
+    """A test is over, and recorded replies were never used."""
+
+
 def hide_from_traceback(info: Any) -> bool:
     """pytest's ``__tracebackhide__``: our own frames are left out where the error is one that we raise on purpose."""
-    return isinstance(info.value, CrewaiTraceError)
+    return isinstance(info.value, CrewaiTraceError | CassetteError)
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_crewai_trace.replay.deck import Cassette
     from pytest_crewai_trace.replay.fault import Faults
     from pytest_crewai_trace.replay.script import Script
     from pytest_crewai_trace.snapshot.assertion import TraceSnapshotAssertion
@@ -57,3 +60,15 @@ def crewai_faults(request: pytest.FixtureRequest) -> Faults:
     from pytest_crewai_trace.replay.session import prepared
 
     return prepared(request).faults()
+
+
+@pytest.fixture
+def crewai_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
+    """The cassette of this test: what models and other servers answered when it was recorded is replayed.
+
+    Recorded with ``--crewai-record``. Like the marker ``crewai_cassette``, which says more.
+    """
+    from pytest_crewai_trace.replay.deck import cassette_in_use
+
+    with cassette_in_use(request) as cassette:
+        yield cassette

@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_crewai_trace import settings
-from pytest_crewai_trace.fixtures import crewai_faults, crewai_llm, crewai_snapshot, crewai_trace
+from pytest_crewai_trace.fixtures import (
+    crewai_cassette,
+    crewai_faults,
+    crewai_llm,
+    crewai_snapshot,
+    crewai_trace,
+)
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-__all__ = ["crewai_faults", "crewai_llm", "crewai_snapshot", "crewai_trace"]
+__all__ = ["crewai_cassette", "crewai_faults", "crewai_llm", "crewai_snapshot", "crewai_trace"]
 
 _USAGE_ERROR = "crewai_trace_usage_error"  # what an xdist worker tells its controller
 
@@ -45,6 +51,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "crewai_network(block=True, allow=()): which hosts a test with a script or a replayed cassette can reach; "
         "this machine always",
     )
+    config.addinivalue_line(
+        "markers",
+        "crewai_cassette(path=None, mode='by_request', volatile=(), allow_unused=False): replay the recorded replies "
+        "of models and tools",
+    )
     config.stash[settings.SETTINGS] = settings.resolve(config)
     if config.getoption("xmlpath", None) and not hasattr(config, "workerinput"):
         from pytest_crewai_trace.report.junit import JunitTrees
@@ -67,6 +78,11 @@ def pytest_make_collect_report(
         return (yield)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> None:
+    settings.use_cassette(collector, obj)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     try:
@@ -75,6 +91,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         replaying = [item for item in items if settings.replays(item)]
         for item in replaying:
             settings.network_allowed(item, config.stash[settings.SETTINGS])  # a mistake in a marker ends the session
+        taped = [item for item in items if settings.has_cassette(item)]
+        for item in taped:
+            settings.cassette_mark(item)  # a mistake in it ends the session
     except pytest.UsageError as error:
         if not hasattr(config, "workeroutput"):
             raise
@@ -90,6 +109,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         start(config)
     if any(not settings.SNAPSHOTS.isdisjoint(getattr(item, "fixturenames", ())) for item in items):
         _start_snapshots(config)
+    if taped:
+        from pytest_crewai_trace.replay import deck
+
+        deck.start(config, taped)
 
 
 def _watch_budgets(config: pytest.Config, items: list[pytest.Item]) -> None:

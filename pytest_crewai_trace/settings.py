@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import pytest
@@ -20,6 +21,9 @@ FIXTURES = frozenset({"crewai_trace"})
 SCRIPT, FAULTS = "crewai_llm", "crewai_faults"
 NETWORK = "crewai_network"
 SNAPSHOTS = frozenset({"snapshot", "crewai_snapshot"})
+CASSETTE = "crewai_cassette"
+RECORD_MODES = ("none", "once", "new_episodes", "all")
+ORDERS = ("by_request", "in_order")
 MARKER = "crewai_trace"
 BUDGET = "crewai_budget"  # the marker, which traces its test too, and the ini option
 MARKER_ARGUMENTS = ("enabled", "keep")
@@ -57,6 +61,20 @@ class Settings:
     github_summary: Path | None = None
 
 
+@dataclass(frozen=True)
+class CassetteMark:
+    """What the marker ``crewai_cassette`` says.
+
+    ``path``: the file, in the folder of cassettes. ``mode``: replies are found by the request, or by their position.
+    ``volatile``: regular expressions of what differs from run to run. ``allow_unused``: replies may be left over.
+    """
+
+    path: str | None = None
+    mode: str = "by_request"
+    volatile: tuple[str, ...] = ()
+    allow_unused: bool = False
+
+
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 
 
@@ -76,6 +94,14 @@ def add_options(parser: pytest.Parser) -> None:
         const=False,
         dest="crewai_trace",
         help=f"do not, whatever {ENVIRONMENT} or ini say (a test that asks for the fixture is still traced)",
+    )
+    group.addoption(
+        "--crewai-record",
+        choices=RECORD_MODES,
+        default="none",
+        dest="crewai_record",
+        help="cassettes: none replays only (default); once records a cassette that is missing; new_episodes adds the "
+        "requests that a cassette does not have; all records anew",
     )
     group.addoption(
         "--crewai-trace-keep",
@@ -257,6 +283,7 @@ def is_traced(item: pytest.Item, settings: Settings) -> bool:
         pytest.UsageError: a mistake in its marker, or a marker that forbids what its fixture needs.
     """
     asks = not FIXTURES.isdisjoint(getattr(item, "fixturenames", ())) or item.get_closest_marker(BUDGET) is not None
+    asks = asks or has_cassette(item)
     enabled = _marker_enabled(item)
     if asks and enabled is False:
         raise forbidden(item)
@@ -311,7 +338,9 @@ def network_allowed(item: pytest.Item, settings: Settings) -> tuple[str, ...] | 
 
 def forbidden(item: pytest.Item) -> pytest.UsageError:
     """The error of a test that asks for what its marker forbids."""
-    what = "the fixture crewai_trace" if item.get_closest_marker(BUDGET) is None else f"a budget (marker {BUDGET})"
+    what = f"the fixture {CASSETTE if has_cassette(item) else 'crewai_trace'}"
+    if item.get_closest_marker(BUDGET) is not None:
+        what = f"a budget (marker {BUDGET})"
     return pytest.UsageError(
         f"{item.nodeid}: asks for {what}, but its marker crewai_trace(enabled=False) forbids it; drop one of the two"
     )
@@ -347,3 +376,58 @@ def _checked(marker: pytest.Mark, item: pytest.Item) -> bool:
     if "keep" in marker.kwargs and marker.kwargs["keep"] not in WHICH:
         raise pytest.UsageError(f"{where}: keep={marker.kwargs['keep']!r}; {valid}")
     return enabled
+
+
+def has_cassette(item: pytest.Item) -> bool:
+    """Whether a test has a cassette, by its marker or its fixture."""
+    return CASSETTE in getattr(item, "fixturenames", ()) or item.get_closest_marker(CASSETTE) is not None
+
+
+def use_cassette(collector: pytest.Collector, function: object) -> None:
+    """Give a marked test the fixture, before pytest looks which fixtures it needs and in which order."""
+    if not isinstance(function, FunctionType):
+        return
+    own = vars(function).get("pytestmark", ())
+    if any(mark.name == CASSETTE for mark in (*own, *collector.iter_markers(CASSETTE))):
+        pytest.mark.usefixtures(CASSETTE)(function)
+
+
+def cassette_mark(item: pytest.Item) -> CassetteMark:
+    """What a test's marker says of its cassette.
+
+    Raises:
+        pytest.UsageError: a mistake in it.
+    """
+    marker = item.get_closest_marker(CASSETTE)
+    if marker is None:
+        return CassetteMark()
+    where = f"{item.nodeid}: marker {CASSETTE}"
+    if item.get_closest_marker("vcr") is not None:
+        raise pytest.UsageError(
+            f"{where}: the test has the marker vcr too, and can have one cassette; drop one of them"
+        )
+    valid = "valid: a path, mode=by_request|in_order, volatile=[regular expressions], allow_unused=True|False"
+    arguments = {**dict(zip(("path",), marker.args, strict=False)), **marker.kwargs}
+    if len(marker.args) > 1:
+        raise pytest.UsageError(f"{where} takes one path, not {len(marker.args)} arguments; {valid}")
+    for name in marker.kwargs:
+        if name not in ("path", "mode", "volatile", "allow_unused"):
+            raise pytest.UsageError(f"{where} has no argument {name!r}; {valid}")
+    volatile = arguments.get("volatile", ())
+    patterns = volatile if isinstance(volatile, list | tuple) else ()
+    for name, is_valid in (
+        ("path", isinstance(arguments.get("path", "x"), str) and arguments.get("path") != ""),
+        ("mode", arguments.get("mode", ORDERS[0]) in ORDERS),
+        ("volatile", isinstance(volatile, list | tuple) and all(map(_is_pattern, patterns))),
+        ("allow_unused", isinstance(arguments.get("allow_unused", False), bool)),
+    ):
+        if not is_valid:
+            raise pytest.UsageError(f"{where}: {name}={arguments[name]!r}; {valid}")
+    return CassetteMark(**{**arguments, "volatile": tuple(patterns)})
+
+
+def _is_pattern(value: object) -> bool:
+    try:
+        return isinstance(value, str) and re.compile(value).search("") is None
+    except re.error:
+        return False

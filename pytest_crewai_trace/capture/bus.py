@@ -21,7 +21,7 @@ from typing import Any
 import wrapt
 
 from pytest_crewai_trace.capture.mapping import Rule, rule_of
-from pytest_crewai_trace.capture.recorder import BACKGROUND, Recorder
+from pytest_crewai_trace.capture.recorder import BACKGROUND, Recorder, Row
 
 BUS_MODULE = "crewai.events.event_bus"
 _CONTEXT_MODULE = "crewai.events.event_context"
@@ -83,6 +83,24 @@ class Recording:
         flush = getattr(getattr(sys.modules.get(BUS_MODULE), "crewai_event_bus", None), "flush", None)
         if flush is not None and recorder.rows:
             flush(seconds)
+
+    def who(self) -> tuple[str | None, str | None]:
+        """The role of the agent and the name of the task that run in this context, where they are known."""
+        agent = task = None
+        for row in self._lineage():
+            kind, fields = row.rule.kind, row.fields
+            if kind in ("crew", "flow", "method") and not row.hidden:
+                break
+            agent = agent or fields.get("name" if kind == "agent" else "agent_role")
+            task = task or fields.get("name" if kind == "task" else "task_name")
+        return agent, task
+
+    def in_asynchronous_task(self) -> bool:
+        """Whether this context is inside a task that crewAI runs in a thread of its own."""
+        return any(row.fields.get("asynchronous") is True for row in self._lineage())
+
+    def _lineage(self) -> list[Row]:
+        return [] if self.current is None else self.current.lineage(_current_scope())
 
     def check(self, recorder: Recorder) -> None:
         """Look for what may have kept events from a record."""

@@ -376,6 +376,18 @@ class Recorder:
         self._read_taken()
         return type(event_id) is str and event_id in self._starts
 
+    def lineage(self, event_id: str | None) -> list[Row]:
+        """The starts of the scope that an event began and of all around it, from the inside out."""
+        found = []
+        with self._lock:
+            self._read_taken()
+            row = self._starts.get(event_id or "")
+            while row is not None:
+                found.append(row)
+                above = self._starts.get(row.parent_id or "")
+                row = above if above is not None and above.sequence < row.sequence else None
+        return found
+
     def claims(self, rule: Rule, fields: dict[str, Any], source: Any) -> bool:
         """Whether an event that comes after the test goes on with something of it.
 

@@ -29,13 +29,14 @@ def check_have_no_loops(scope: Scope, *, repeats: int = 3) -> Mismatch | None:
     given.a_whole_number("repeats", repeats, 2)
     expected = f"no loops{scope.where}"
     calls = [call for call in scope.spans("tool") if call.attempt == 1]
-    per_tool: dict[tuple[int | None, str], list[ToolSpan]] = {}
-    for call in calls:
-        per_tool.setdefault((call.parent_id, call.name), []).append(call)
-    for same in per_tool.values():
-        found = None if len(same) < repeats else _again(same, repeats, expected)
-        if found is not None:
-            return found
+    if not _all_different(calls):
+        per_tool: dict[tuple[int | None, str], list[ToolSpan]] = {}
+        for call in calls:
+            per_tool.setdefault((call.parent_id, call.name), []).append(call)
+        for same in per_tool.values():
+            found = None if len(same) < repeats else _again(same, repeats, expected)
+            if found is not None:
+                return found
     ring = _ring(scope)
     if ring:
         names = " > ".join(repr(agent.name) for agent in ring)
@@ -46,6 +47,15 @@ def check_have_no_loops(scope: Scope, *, repeats: int = 3) -> Mismatch | None:
             spans=numbers_of(ring),
         )
     return None
+
+
+def _all_different(calls: list[ToolSpan]) -> bool:
+    """Whether nothing is there twice and nothing failed, as in most runs."""
+    try:
+        keys = {(call.parent_id, call.name, *call.arguments.items()) for call in calls}
+    except TypeError:  # arguments that cannot be hashed
+        return False
+    return len(keys) == len(calls) and not any(call.status == "error" for call in calls)
 
 
 def _again(calls: list[ToolSpan], repeats: int, expected: str) -> Mismatch | None:

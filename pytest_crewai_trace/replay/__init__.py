@@ -1,1 +1,1 @@
-"""What a run gets instead of the world: scripted models, faults, no network."""
+"""What a run gets instead of the world: scripted models, recorded replies, faults, no network."""

@@ -79,7 +79,7 @@ def _is_schema(tool: Any) -> bool:
 def _messages(messages: Any) -> list[dict[str, Any]]:
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}]
-    return [dict(message) for message in messages]
+    return list(messages)  # the list grows; crewAI's messages in it stay as they are
 
 
 def perform(llm: BaseLLM, call: Call, choose: Choose, complain: Complain) -> Any:
@@ -267,7 +267,10 @@ class _Answer:
 
 def tokens_of(messages: Sequence[Mapping[str, Any]]) -> int:
     """An estimate of the tokens in a conversation."""
-    return _tokens(sum(len(content_of(message)) for message in messages))
+    contents = [message.get("content") for message in messages]
+    plain = sum(len(content) for content in contents if type(content) is str)
+    parts = (content_of({"content": content}) for content in contents if type(content) is not str)
+    return _tokens(plain + sum(map(len, parts)))
 
 
 def _tokens(characters: int) -> int:

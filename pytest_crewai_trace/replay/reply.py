@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pytest_crewai_trace.trace.span import ToolCall
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Request:
     """One question to a model, numbered from 1 in the order in which they came.
 

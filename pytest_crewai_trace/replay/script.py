@@ -198,20 +198,22 @@ class Script(Replies):
 
     # -- for the seam ---------------------------------------------------------------------------------------------
 
-    def answer(self, ask: Request) -> Reply:
+    def answer(self, request: Request) -> Reply:
         """The reply to a request.
 
         Raises:
             ScriptError: there is none.
         """
-        reply = self._choose(ask)
-        return reply if reply.usage is not None else replace(reply, usage=checked_usage(self.usage))
+        reply = self._choose(request)
+        if self.usage is None or reply.usage is not None:
+            return reply
+        return replace(reply, usage=checked_usage(self.usage))
 
-    def _choose(self, ask: Request) -> Reply:
+    def _choose(self, request: Request) -> Reply:
         with self._lock:
             if self.problems:  # crewAI tries again, or goes on with what is left
                 raise ScriptError(self.problems[0])
-            request = replace(ask, number=len(self.requests) + 1)
+            request.number = len(self.requests) + 1
             self.requests.append(request)
             candidates = self._candidates(request)
             for replies in candidates:

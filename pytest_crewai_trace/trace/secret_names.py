@@ -42,6 +42,7 @@ _ABOUT = _words(
 _HARMLESS = _words(
     "none null nil true false yes no on off bearer basic digest token string str int bool bytes object required"
     " optional default empty unset undefined environ hidden redacted password secret changed missing invalid"
+    " postgres changeme testing example development production"
 )
 _TEMPLATE = re.compile(r"\$\{?\w|\{\{|<[\w .-]+>$|%\(|\*{3,}$|x{4,}$|\.{3}$")
 _LIKE_A_CREDENTIAL = re.compile("[0-9=]|[a-z][A-Z]")

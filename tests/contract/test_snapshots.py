@@ -6,11 +6,11 @@ import asyncio
 import threading
 
 import pytest
+from examples.scripted_llm import ScriptedLLM as ExampleLLM
+from examples.scripted_llm import tool_call
 
 from examples.article_flow.flow import ArticleFlow
 from examples.market_briefing.crew import briefing_crew
-from examples.scripted_llm import ScriptedLLM as ExampleLLM
-from examples.scripted_llm import tool_call
 from pytest_crewai_trace.snapshot.align import Alignment
 from pytest_crewai_trace.snapshot.changes import changes
 from pytest_crewai_trace.snapshot.extension import Compared, Rendered

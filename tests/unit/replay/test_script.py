@@ -93,7 +93,9 @@ def test_threads_get_each_reply_once():
     for number in range(200):
         script.reply(str(number))
     got = []
-    threads = [threading.Thread(target=lambda: got.extend(contents(script, *[ask()] * 50))) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: got.extend(contents(script, *(ask() for _ in range(50))))) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

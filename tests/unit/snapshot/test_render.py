@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_crewai_trace.snapshot import facts
 from pytest_crewai_trace.snapshot.facts import Custom
 from pytest_crewai_trace.snapshot.normalise import Normaliser
-from pytest_crewai_trace.snapshot.options import LEVELS, Options
+from pytest_crewai_trace.snapshot.options import ATTRIBUTES, LEVELS, Options, Rule
 from pytest_crewai_trace.snapshot.render import tree_text
 from pytest_crewai_trace.trace.redact import Redactor
 from pytest_crewai_trace.trace.span import ToolCall
@@ -176,6 +177,14 @@ def test_statuses_routes_and_verdicts_are_behaviour():
           memory query
         """
     )
+
+
+def test_every_attribute_that_is_shown_can_be_ignored():
+    shown = {name for table in (facts._CONTENT, facts._FULL) for names in table.values() for name in names}
+
+    assert shown <= ATTRIBUTES
+    for name in shown:
+        Rule.of(f"* > {name}")
 
 
 # -- what differs from run to run -----------------------------------------------------------------------------

@@ -154,6 +154,7 @@ def test_s65_values_of_secret_variables_are_known_in_every_form():
         "DB_PASSWORD": "correct horse battery",
         "GITHUB_TOKEN": "short",
         "MAX_TOKENS": "100000000",
+        "PGPASSWORD": "postgres",
         "HOME": "/home/somebody",
         "GOOGLE_APPLICATION_CREDENTIALS": "/etc/account1.json",
     }
