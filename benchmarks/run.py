@@ -23,7 +23,7 @@ if Path(sys.path[0]).resolve() == Path(__file__).parent.resolve():
 from benchmarks import expectations, growth, startup  # noqa: E402
 from benchmarks.measure import Table  # noqa: E402
 
-PARTS = ("cassettes", "events", "expectations", "growth", "memory", "replies", "snapshots", "startup")
+PARTS = ("cassettes", "events", "expectations", "growth", "memory", "replies", "snapshots", "startup", "store")
 _COMPILED = (
     "pytest_crewai_trace",
     "benchmarks",
@@ -84,6 +84,10 @@ def measured(parts: list[str], *, times: int) -> Iterator[Table]:
         from benchmarks import cassettes
 
         yield from cassettes.tables(rounds=5 * times)
+    if "store" in parts:
+        from benchmarks import stored
+
+        yield stored.table(rounds=20 * times)
     if {"events", "memory", "replies"}.isdisjoint(parts):
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -37,7 +37,9 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "crewai_trace(enabled=True): trace this test's crews and flows, or with enabled=False do not"
+        "markers",
+        "crewai_trace(enabled=True, keep=None): trace this test's crews and flows, or with enabled=False do not; "
+        "keep='failed', 'all' or 'none' says whether its trace stays on disk",
     )
     config.addinivalue_line(
         "markers",
@@ -55,6 +57,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "of models and tools",
     )
     config.stash[settings.SETTINGS] = settings.resolve(config)
+    if config.getoption("xmlpath", None) and not hasattr(config, "workerinput"):
+        from pytest_crewai_trace.report.junit import JunitTrees
+
+        config.pluginmanager.register(JunitTrees(config.pluginmanager))
     if config.stash[settings.SETTINGS].enabled:
         _start(config)
 
@@ -127,6 +133,11 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput[settings.RUN] = node.config.stash[settings.SETTINGS].run
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     message = getattr(node, "workeroutput", {}).get(_USAGE_ERROR)
     if message is not None:
@@ -137,7 +148,9 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_handlecrashitem(crashitem: str, report: pytest.TestReport, sched: Any) -> None:
     reporter = sched.config.pluginmanager.get_plugin("terminalreporter")
     if any(before.nodeid == crashitem for before in _traced(reporter)):
-        report.sections.append(("crewai trace", "incomplete: the process died, and with it the trace of this test"))
+        from pytest_crewai_trace.report.terminal import tell_of_crash
+
+        tell_of_crash(report, sched.config)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -159,7 +172,8 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
 def _traced(reporter: TerminalReporter | None) -> list[Any]:
     """The reports of traced tests so far."""
     stats = {} if reporter is None else reporter.stats
-    return [report for reports in stats.values() for report in reports if hasattr(report, "crewai_trace")]
+    reports = (report for reports in stats.values() for report in reports)
+    return [report for report in reports if hasattr(report, "crewai_trace") or hasattr(report, "crewai_trace_kept")]
 
 
 def _start(config: pytest.Config) -> None:

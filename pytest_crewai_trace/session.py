@@ -7,7 +7,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Generator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,7 @@ from pytest_crewai_trace.errors import HookError, TraceIncompleteError
 from pytest_crewai_trace.settings import MARKER, SETTINGS, Settings, forbidden, is_traced
 
 if TYPE_CHECKING:
+    from pytest_crewai_trace.keeping import Keeping, KeptOnReport
     from pytest_crewai_trace.trace.trace import Trace
 
 T = TypeVar("T")
@@ -39,6 +40,8 @@ class Record:
         self.attempt = attempt
         self.closing = ExitStack()
         self.settled: set[str] = set()
+        self.phases: dict[str, pytest.TestReport] = {}
+        self.is_kept = False  # whether it has been decided if its trace stays
         self.is_told = False  # whether a report of the test says that its recorder failed
         self._built: tuple[tuple[int, int, int], Trace] | None = None
 
@@ -206,6 +209,10 @@ class Session:
                 _tell_captured(record)
             except HookError as error:
                 _warn(str(error))
+        record = item.stash.get(RECORD, None)
+        if record is not None and not record.is_kept:
+            with suppress(Exception):  # nobody is left to tell
+                _keep(record)
 
     # Innermost, so that what raises here leaves pytest's own wrappers whole.
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -224,6 +231,8 @@ class Session:
             if record is not None:
                 self.recording.settle(record.recorder, SETTLE)
                 self.recording.check(record.recorder)  # before monkeypatch and fixtures put things back
+                if not record.is_blank:
+                    _keeping(record).cleaning.look()
         if record is not None:
             record.check()
         return outcome
@@ -240,7 +249,8 @@ class Session:
             record.check()
         return outcome
 
-    @pytest.hookimpl(wrapper=True)
+    # Outermost, so that the outcome is the final one.
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -257,18 +267,72 @@ def _drop(stash: pytest.Stash, key: pytest.StashKey[T]) -> None:
 
 
 def _put_on_report(report: pytest.TestReport, record: Record, call: pytest.CallInfo[Any]) -> None:
-    from pytest_crewai_trace.report.terminal import count, failure_section
+    from pytest_crewai_trace.report.terminal import count
 
+    record.phases[cast("str", report.when)] = report
+    section = None
     try:
         trace = None if record.is_blank else record.trace()
         report.crewai_trace = count(trace, record.item.nodeid, str(record.attempt))  # type: ignore[attr-defined]
-        told = call.excinfo is not None and getattr(call.excinfo.value, "shows_tree", False)
-        section = failure_section(trace) if trace is not None and report.failed and not told else None
+        if trace is not None:
+            section = _section(report, record, trace)
+            if report.when == "teardown":
+                report.crewai_trace_kept = _keep(record)  # type: ignore[attr-defined]
+                _finish(report, record, trace)
     except Exception as error:  # noqa: BLE001 - a report must be made, whatever happens to our part of it
         section = f"the trace could not be shown: {type(error).__name__}: {error}"
-    if section:
+    if section is None:
+        return
+    report.crewai_trace_tree = section  # type: ignore[attr-defined]  # for JUnit XML and GitHub's summary
+    told = call.excinfo is not None and getattr(call.excinfo.value, "shows_tree", False)
+    if not told and record.item.config.stash[SETTINGS].show != "none":
         report.sections.append(("crewai trace", section))
         record.is_told = True
+    if record.item.config.getoption("htmlpath", None):
+        from pytest_crewai_trace.report.junit import html_extra
+
+        report.extras = [*getattr(report, "extras", []), html_extra(section)]  # type: ignore[attr-defined]
+
+
+def _section(report: pytest.TestReport, record: Record, trace: Trace) -> str | None:
+    """What a failed test shows of its trace."""
+    if not report.failed:
+        return None
+    from pytest_crewai_trace.report.terminal import failure_section
+
+    return failure_section(_keeping(record).clean(trace))
+
+
+def _finish(report: Any, record: Record, trace: Trace) -> None:
+    """The last report of an attempt says how it ended, also to those who read it as JUnit XML."""
+    from pytest_crewai_trace.report.junit import properties
+    from pytest_crewai_trace.report.terminal import tree_of
+    from pytest_crewai_trace.store.attempt import BAD, outcome_of
+
+    keeping, counts = _keeping(record), report.crewai_trace
+    counts["outcome"] = outcome = outcome_of(record.phases)
+    counts["seconds"] = sum(phase.duration for phase in record.phases.values())
+    if keeping.settings.show == "all" and outcome not in BAD:
+        counts["tree"] = tree_of(keeping.clean(trace))
+    if not counts["empty"]:
+        report.user_properties.extend(properties(counts, report.crewai_trace_kept))
+
+
+def _keep(record: Record) -> KeptOnReport | None:
+    from pytest_crewai_trace.report.terminal import count
+
+    record.is_kept = True
+    if record.is_blank:
+        return None
+    trace = record.trace()
+    counts = count(trace, record.item.nodeid, str(record.attempt))
+    return _keeping(record).keep(record.item, record.phases, trace, counts, record.attempt)
+
+
+def _keeping(record: Record) -> Keeping:
+    from pytest_crewai_trace.keeping import keeping_of
+
+    return keeping_of(record.item.config)
 
 
 def _tell_captured(record: Record) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import pytest
 
@@ -25,8 +26,13 @@ RECORD_MODES = ("none", "once", "new_episodes", "all")
 ORDERS = ("by_request", "in_order")
 MARKER = "crewai_trace"
 BUDGET = "crewai_budget"  # the marker, which traces its test too, and the ini option
-MARKER_ARGUMENTS = ("enabled",)
+MARKER_ARGUMENTS = ("enabled", "keep")
 PATTERNS = ("crewai_trace_redact", "crewai_trace_normalize")
+Which = Literal["failed", "all", "none"]
+WHICH: tuple[Which, ...] = get_args(Which)
+FOLDER = ".crewai-traces"
+RUN = "crewai_trace_run"  # what xdist's controller tells its workers
+_SIZE = re.compile(r"\s*(\d{1,9})\s*(KB|MB|GB)\s*", re.IGNORECASE)
 ENVIRONMENT = "CREWAI_TRACING_ENABLED"  # crewAI's own name for "trace everything"
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
@@ -35,12 +41,24 @@ _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 class Settings:
     """``enabled``: trace every test. ``source``: who said so. ``guard``: keep crewAI's own traffic out of the tests.
     ``block_network``: keep tests with a script, or with a cassette that is replayed, off the network.
+
+    ``keep``: whose traces stay in ``folder``, which holds at most ``most_bytes``; ``run`` names those of this session.
+    ``show``: whose trees are printed.
+    ``github_summary``: the file in which GitHub Actions takes a job's summary.
     """
 
     enabled: bool = False
     source: str = "default"
     guard: bool = True
     block_network: bool = True
+    keep: Which = "failed"
+    folder: Path = field(default_factory=lambda: Path(FOLDER))
+    folder_is_default: bool = True
+    most_bytes: int = 500_000_000
+    show: Which = "failed"
+    run: str = ""
+    worker: str | None = None
+    github_summary: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +103,30 @@ def add_options(parser: pytest.Parser) -> None:
         help="cassettes: none replays only (default); once records a cassette that is missing; new_episodes adds the "
         "requests that a cassette does not have; all records anew",
     )
+    group.addoption(
+        "--crewai-trace-keep",
+        choices=WHICH,
+        default=None,
+        help="whose traces stay on disk, a file for each attempt at a test (default: failed)",
+    )
+    group.addoption(
+        "--crewai-trace-dir", metavar="PATH", default=None, help=f"the folder that they stay in (default: {FOLDER})"
+    )
+    group.addoption(
+        "--crewai-trace-show",
+        choices=WHICH,
+        default=None,
+        help="whose traces are printed as trees; failed: in the report of the failure (default: failed)",
+    )
+    parser.addini("crewai_trace_keep", "whose traces stay on disk: failed, all or none (default: failed)", default=None)
+    parser.addini("crewai_trace_dir", f"the folder that traces stay in (default: {FOLDER})", default=None)
+    parser.addini("crewai_trace_show", "whose traces are printed: failed, all or none (default: failed)", default=None)
+    parser.addini(
+        "crewai_trace_dir_size",
+        "the most that the folder holds, such as 200 MB; the oldest traces are dropped first, those of passed tests "
+        "before others (default: 500 MB)",
+        default=None,
+    )
     parser.addini(
         "crewai_trace", "trace every test, like --crewai-trace: true or false (default: false)", "bool", default=None
     )
@@ -126,7 +168,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
     """The settings of a session.
 
     Raises:
-        pytest.UsageError: an ini value that is neither true nor false, or no regular expression.
+        pytest.UsageError: a value that makes no sense; the message names it and the valid ones.
     """
     guard = _ini_bool(config, "crewai_trace_guard")
     for name in PATTERNS:
@@ -139,7 +181,69 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
         (False, "default"),
     )
     enabled, source = next((enabled, source) for enabled, source in options if enabled is not None)
-    return Settings(enabled=enabled, source=source, guard=guard is not False, block_network=block_network is not False)
+    folder, folder_is_default = _folder(config, environ)
+    worker = getattr(config, "workerinput", {})
+    return Settings(
+        enabled=enabled,
+        source=source,
+        guard=guard is not False,
+        block_network=block_network is not False,
+        keep=_which(config, environ, "crewai_trace_keep"),
+        folder=folder,
+        folder_is_default=folder_is_default,
+        most_bytes=_most_bytes(config),
+        show=_which(config, environ, "crewai_trace_show"),
+        run=worker.get(RUN) or f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}",
+        worker=worker.get("workerid"),
+        github_summary=_github_summary(environ),
+    )
+
+
+def _github_summary(environ: Mapping[str, str]) -> Path | None:
+    path = environ.get("GITHUB_STEP_SUMMARY")
+    # A pytest that a test of another one runs: the summary is the outer one's.
+    return Path(path) if path and "PYTEST_CURRENT_TEST" not in environ else None
+
+
+def _which(config: pytest.Config, environ: Mapping[str, str], name: str) -> Which:
+    """One of ``WHICH``: the option ``--crewai-trace-keep`` over CREWAI_TRACE_KEEP over ini."""
+    variable = name.upper()
+    for value, where in (
+        (config.getoption(name), "command line"),
+        (environ.get(variable, "").strip(), variable),
+        (_ini_text(config, name), f"ini {name}"),
+    ):
+        if value:
+            if value not in WHICH:
+                raise pytest.UsageError(f"{where}: {value!r}; valid: {', '.join(WHICH)}")
+            return cast("Which", value)
+    return "failed"
+
+
+def _folder(config: pytest.Config, environ: Mapping[str, str]) -> tuple[Path, bool]:
+    """The folder of traces, and whether nobody chose it. One from ini lies in the project, as the default does."""
+    typed = config.getoption("crewai_trace_dir") or environ.get("CREWAI_TRACE_DIR", "").strip()
+    if typed:
+        return config.invocation_params.dir / Path(typed).expanduser(), False
+    ini = _ini_text(config, "crewai_trace_dir")
+    return config.rootpath / Path(ini or FOLDER).expanduser(), not ini
+
+
+def _most_bytes(config: pytest.Config) -> int:
+    ini = _ini_text(config, "crewai_trace_dir_size")
+    if not ini:
+        return Settings.most_bytes
+    match = _SIZE.fullmatch(ini)
+    if match is None:
+        raise pytest.UsageError(f"ini crewai_trace_dir_size: {ini!r}; valid: a number of KB, MB or GB, such as 200 MB")
+    return int(match[1]) * {"kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}[match[2].lower()]
+
+
+def _ini_text(config: pytest.Config, name: str) -> str:
+    try:
+        return config.getini(name) or ""
+    except (TypeError, ValueError, pytest.UsageError) as error:  # of another type, where TOML has types
+        raise pytest.UsageError(f"ini {name}: {error}") from None
 
 
 def _ini_bool(config: pytest.Config, name: str) -> bool | None:
@@ -242,12 +346,25 @@ def forbidden(item: pytest.Item) -> pytest.UsageError:
     )
 
 
+def keep_of(item: pytest.Item, settings: Settings) -> Which:
+    """Whose trace stays: what the nearest marker says that says it, else the session's setting."""
+    for marker in item.iter_markers(MARKER):
+        if "keep" in marker.kwargs:
+            return cast("Which", marker.kwargs["keep"])
+    return settings.keep
+
+
 def _marker_enabled(item: pytest.Item) -> bool | None:
-    marker = item.get_closest_marker(MARKER)
-    if marker is None:
-        return None
+    enabled: bool | None = None
+    for marker in reversed(list(item.iter_markers(MARKER))):  # the nearest last
+        enabled = _checked(marker, item)
+    return enabled
+
+
+def _checked(marker: pytest.Mark, item: pytest.Item) -> bool:
+    """Whether a marker turns tracing on."""
     where = f"{item.nodeid}: marker crewai_trace"
-    valid = f"valid: {', '.join(f'{name}=True|False' for name in MARKER_ARGUMENTS)}"
+    valid = f"valid: enabled=True|False, keep={'|'.join(map(repr, WHICH))}"
     if marker.args:
         raise pytest.UsageError(f"{where} takes keyword arguments only, not {marker.args[0]!r}; {valid}")
     for name in marker.kwargs:
@@ -256,6 +373,8 @@ def _marker_enabled(item: pytest.Item) -> bool | None:
     enabled: object = marker.kwargs.get("enabled", True)
     if not isinstance(enabled, bool):
         raise pytest.UsageError(f"{where}: enabled={enabled!r}; {valid}")
+    if "keep" in marker.kwargs and marker.kwargs["keep"] not in WHICH:
+        raise pytest.UsageError(f"{where}: keep={marker.kwargs['keep']!r}; {valid}")
     return enabled
 
 

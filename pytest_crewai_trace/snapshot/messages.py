@@ -97,6 +97,12 @@ def nearest(stored: Snapshot, text: str) -> tuple[int, Alignment, Changes]:
     return best
 
 
+def difference(before: str, now: str) -> tuple[Changes, list[str]]:
+    """What changed from one tree to another, and both beside each other."""
+    alignment = Alignment(entries(before), entries(now))
+    return changes(alignment), _bounded(_tree(alignment))
+
+
 def _bounded(lines: Iterator[str] | list[str]) -> list[str]:
     kept: list[str] = []
     left = 0

@@ -18,8 +18,11 @@ SCHEMA_VERSION = 1
 _SPANS = TypeAdapter(list[AnySpan])
 
 
-def dump(trace: Trace, *, indent: int | None = None) -> str:
-    """The trace as JSON. What an LLM call shares with an earlier one is written once."""
+def to_document(trace: Trace, *, most_spans: int | None = None) -> dict[str, Any]:
+    """The trace as plain data. What an LLM call shares with an earlier one is written once.
+
+    Of more than ``most_spans`` the first are written, and that there were more is what makes it incomplete.
+    """
     pool: list[Messages] = []
     numbers: dict[int, int] = {}
 
@@ -35,7 +38,7 @@ def dump(trace: Trace, *, indent: int | None = None) -> str:
         return numbers[id(messages)]
 
     spans = []
-    for span in trace.all_spans:
+    for span in trace.all_spans[:most_spans]:
         written = {"kind": span.kind, **span.model_dump(mode="json", exclude_defaults=True, exclude={"messages"})}
         if isinstance(span, LLMSpan):
             written["messages"] = number_of(span.messages)
@@ -51,6 +54,19 @@ def dump(trace: Trace, *, indent: int | None = None) -> str:
         ],
         "spans": spans,
     }
+    if len(spans) < len(trace.all_spans):
+        reason = f"only the first {len(spans):,} of {len(trace.all_spans):,} spans were kept"
+        document["incomplete"] = [*document.get("incomplete", ()), reason]
+    return document
+
+
+def dump(trace: Trace, *, indent: int | None = None) -> str:
+    """The trace as JSON."""
+    return as_text(to_document(trace), indent=indent)
+
+
+def as_text(document: dict[str, Any], *, indent: int | None = None) -> str:
+    """A document as JSON, without lone surrogates."""
     text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
     try:
         text.encode()

@@ -154,6 +154,19 @@ def excerpt(tree: Tree, marked: Collection[int], *, most: int = 40, width: int =
     return "\n".join(lines)
 
 
+def selection(tree: Tree, chosen: Collection[int], marked: Collection[int], *, width: int = 120) -> Iterator[str]:
+    """The lines of the chosen spans and of what they are inside of, as in ``excerpt``; nothing else is counted."""
+    shown = set(chosen)
+    for number in chosen:
+        above = tree.spans[number].parent_id
+        while above is not None and above not in shown:
+            shown.add(above)
+            above = tree.spans[above].parent_id
+    for depth, span in walk(tree, None):
+        if span.id in shown:
+            yield _line(depth, label(span) + _numbers(span), width, "> " if span.id in marked else "  ")
+
+
 def _worth_keeping(tree: Tree, rows: list[tuple[int, AnySpan]], marked: Collection[int], most: int) -> set[int]:
     place_of = {span.id: place for place, (_, span) in enumerate(rows)}
     # The last that failed are the nearest to why the test ended; their ancestors say where that was.

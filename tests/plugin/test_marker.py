@@ -8,6 +8,7 @@ MISTAKES = {
     "misspelled": ("enabeld=False", "test_it.py::test_one: marker crewai_trace has no argument 'enabeld'"),
     "wrong type": ("enabled='no'", "test_it.py::test_one: marker crewai_trace: enabled='no'"),
     "a number": ("enabled=1", "test_it.py::test_one: marker crewai_trace: enabled=1"),
+    "unknown traces": ("keep='some'", "test_it.py::test_one: marker crewai_trace: keep='some'"),
     "positional": ("False", "test_it.py::test_one: marker crewai_trace takes keyword arguments only, not False"),
 }
 XDIST = ("-p", "xdist.plugin", "-n", "2")
@@ -92,7 +93,7 @@ def mistake(project, request):
         """,
         crews=False,
     )
-    return project, f"ERROR: {message}; valid: enabled=True|False"
+    return project, f"ERROR: {message}; valid: enabled=True|False, keep='failed'|'all'|'none'"
 
 
 def check(result, message):

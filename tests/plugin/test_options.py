@@ -167,7 +167,9 @@ def test_help_says_what_there_is(one_test):
 
 
 def test_the_marker_and_the_fixture_are_listed(one_test):
-    one_test.run("--markers").stdout.fnmatch_lines(["@pytest.mark.crewai_trace(enabled=True): trace this test's *"])
+    one_test.run("--markers").stdout.fnmatch_lines(
+        ["@pytest.mark.crewai_trace(enabled=True, keep=None): trace this test's *"]
+    )
     one_test.run("--fixtures").stdout.re_match_lines(
         [r"crewai_trace -- .*", r" +The trace of this test: every crew, flow, agent, tool and LLM call .*"]
     )

@@ -1,0 +1,167 @@
+"""The command ``crewai-trace``: looks at stored traces. It never imports crewAI."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from pytest_crewai_trace.cli.places import NothingFoundError
+from pytest_crewai_trace.errors import CrewaiTraceError
+from pytest_crewai_trace.snapshot.options import LEVELS
+from pytest_crewai_trace.trace.semconv import KINDS
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit code: 0, 1 where what was asked for is not there or not so, 2 for wrong arguments."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that does not know a character of a model
+    given = _parser().parse_args(arguments)
+    try:
+        command: Command = given.command
+        code = command(given)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except (NothingFoundError, CrewaiTraceError) as error:
+        print(f"crewai-trace: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"crewai-trace: {error.strerror or error}{where}", file=sys.stderr)
+        return 1
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="crewai-trace", description="Looks at the traces that pytest --crewai-trace kept."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    show = _add(
+        commands, "show", _show, "the trees of traces; without an argument, of the tests of the last run that failed"
+    )
+    show.add_argument("what", nargs="*", metavar="PATH|TEST", help="trace files, folders, or parts of test ids")
+    show.add_argument("--kind", choices=KINDS, metavar="KIND", help=f"only spans of this kind: {', '.join(KINDS)}")
+    show.add_argument("--agent", metavar="ROLE", help="only spans of this agent")
+    show.add_argument("--full", action="store_true", help="arguments, results, messages and tracebacks, whole")
+    show.add_argument("--json", action="store_true", help="as JSON")
+
+    listed = _add(commands, "list", _list, "the tests of the last run, a line each")
+    listed.add_argument("what", nargs="*", metavar="PATH|TEST", help="trace files, folders, or parts of test ids")
+    listed.add_argument("--all", action="store_true", help="of all runs")
+    listed.add_argument("--failed", action="store_true", help="only those that somebody has to look at")
+    listed.add_argument("--json", action="store_true", help="as JSON lines")
+
+    diff = _add(
+        commands, "diff", _diff, "what two traces, or the tests of two runs, did differently; 1 if behaviour did"
+    )
+    diff.add_argument("before", metavar="A", help="a trace file, a folder of traces, or the name of a run")
+    diff.add_argument("now", metavar="B")
+    diff.add_argument(
+        "--level", choices=LEVELS, default="calls", help="how much is compared, as in snapshots (default: calls)"
+    )
+    diff.add_argument("--full", action="store_true", help="the trees too, where more than one test is compared")
+
+    merge = _add(commands, "merge", _merge, "the traces of several folders, such as the shards of a CI run, in one")
+    merge.add_argument("folders", nargs="+", metavar="DIR")
+    merge.add_argument("-o", "--output", required=True, metavar="DIR")
+    merge.add_argument("--force", action="store_true", help="also into a folder that holds other things")
+
+    export = _add(commands, "export", _export, "traces for other programs")
+    export.add_argument("what", nargs="*", metavar="PATH|TEST", help="trace files, folders, or parts of test ids")
+    export.add_argument("--format", required=True, choices=("otlp-json", "chrome", "jsonl"))
+    export.add_argument("--all", action="store_true", help="of all runs")
+    export.add_argument("-o", "--output", metavar="FILE", help="default: standard output")
+    export.add_argument("--force", action="store_true", help="replace a file that is there")
+
+    stats = _add(commands, "stats", _stats, "tokens, cost and time by agent, tool, model and test")
+    stats.add_argument("what", nargs="*", metavar="PATH|TEST", help="trace files, folders, or parts of test ids")
+    stats.add_argument(
+        "--by", action="append", choices=("agent", "tool", "model", "test"), help="only this; may be repeated"
+    )
+    stats.add_argument("--top", type=_number, default=10, metavar="N", help="rows of each table (default: 10)")
+    stats.add_argument("--all", action="store_true", help="of all runs")
+    stats.add_argument("--json", action="store_true", help="as JSON")
+
+    doctor = _add(commands, "doctor", _doctor, "what is installed, what is on and why, and why a trace may not appear")
+    doctor.add_argument("--offline", action="store_true", help="ask no server")
+    for command in (show, listed, diff, export, stats):
+        command.add_argument(
+            "--dir", metavar="DIR", help="the trace folder (default: CREWAI_TRACE_DIR or .crewai-traces)"
+        )
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: Command, text: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _number(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}; valid: a number from 1")
+    return number
+
+
+def _version() -> str:
+    try:
+        return version("pytest-crewai-trace")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def _show(given: argparse.Namespace) -> int:
+    from pytest_crewai_trace.cli.show import show
+
+    return show(given.what, given.dir, kind=given.kind, agent=given.agent, full=given.full, as_json=given.json)
+
+
+def _list(given: argparse.Namespace) -> int:
+    from pytest_crewai_trace.cli.show import listing
+
+    return listing(given.what, given.dir, all_runs=given.all, failed=given.failed, as_json=given.json)
+
+
+def _diff(given: argparse.Namespace) -> int:
+    from pytest_crewai_trace.cli.diff import diff
+
+    return diff(given.before, given.now, given.dir, level=given.level, full=given.full)
+
+
+def _merge(given: argparse.Namespace) -> int:
+    from pytest_crewai_trace.cli.merge import merge
+
+    return merge(given.folders, given.output, force=given.force)
+
+
+def _export(given: argparse.Namespace) -> int:
+    from pytest_crewai_trace.cli.export import export
+
+    return export(given.what, given.dir, given.format, given.output, all_runs=given.all, force=given.force)
+
+
+def _stats(given: argparse.Namespace) -> int:
+    from pytest_crewai_trace.cli.stats import stats
+
+    return stats(given.what, given.dir, by=given.by, top=given.top, all_runs=given.all, as_json=given.json)
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    from pytest_crewai_trace.cli.doctor import doctor
+
+    return doctor(offline=given.offline)

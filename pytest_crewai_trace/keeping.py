@@ -1,0 +1,132 @@
+"""What a session does with a finished trace: clean it, keep it, put what others show of it on the report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import pytest
+
+from pytest_crewai_trace.redaction import redactor_of
+from pytest_crewai_trace.settings import SETTINGS, keep_of
+from pytest_crewai_trace.store.attempt import BAD, Attempt, outcome_of
+from pytest_crewai_trace.store.clean import Cleaning
+from pytest_crewai_trace.store.surroundings import ci, git, versions
+from pytest_crewai_trace.store.writer import Store
+from pytest_crewai_trace.trace.trace import Trace, TraceOrigin
+from pytest_crewai_trace.trace.usage import Usage
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.report.terminal import Counts
+
+_LONGEST_MESSAGE = 10_000
+
+
+class KeptOnReport(TypedDict):
+    """What travels on a report of where its trace went; ``path`` as seen from where pytest was started."""
+
+    path: str | None
+    problem: str | None
+    dropped: int
+
+
+class Keeping:
+    """The cleaning and the store of one process."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        settings = self.settings = config.stash[SETTINGS]
+        self._root = config.rootpath
+        self._here = config.invocation_params.dir
+        redactor = redactor_of(config, config.hook)
+        self.cleaning = Cleaning(redactor.patterns, redactor.hook)
+        self._store = Store(
+            settings.folder,
+            settings.run,
+            self.cleaning,
+            most_bytes=settings.most_bytes,
+            root=self._root,
+            is_default=settings.folder_is_default,
+        )
+        self._cleaned: tuple[Trace, Trace] | None = None
+        self._told_of_hook = False
+
+    def clean(self, trace: Trace) -> Trace:
+        """A trace as it may be shown; that of the running test is made once."""
+        if self._cleaned is None or self._cleaned[0] is not trace:
+            self._cleaned = (trace, self.cleaning.trace(trace))
+        return self._cleaned[1]
+
+    def keep(
+        self, item: pytest.Item, phases: dict[str, pytest.TestReport], trace: Trace, counts: Counts, attempt: int
+    ) -> KeptOnReport | None:
+        """Write the trace of an attempt that has ended, if it is one of those that stay."""
+        outcome, keep = outcome_of(phases), keep_of(item, self.settings)
+        stays = keep == "all" or (keep == "failed" and outcome in BAD)
+        if not stays or (trace.empty and trace.complete):
+            return None
+        facts = Attempt(
+            test_id=item.nodeid,
+            outcome=outcome,
+            attempt=attempt,
+            started_at=trace.origin.started_at,
+            durations={when: round(report.duration, 6) for when, report in phases.items()},
+            message=self._message(phases),
+            spans=len(trace.all_spans),
+            usage=Usage(**counts["usage"]),
+            costs=counts["costs"],
+            tool_seconds=round(counts["tool_seconds"], 6),
+            **self._around(),
+        )
+        return self._kept(facts, trace)
+
+    def keep_crashed(self, test_id: str, worker: str | None, message: str) -> KeptOnReport | None:
+        """Write down that a test took its process with it, and its trace."""
+        if self.settings.keep == "none":
+            return None
+        trace = Trace(
+            incomplete=("the process died, and with it the trace of this test",), origin=TraceOrigin(test_id=test_id)
+        )
+        facts = Attempt(test_id=test_id, outcome="crashed", message=message, **{**self._around(), "worker": worker})
+        return self._kept(facts, trace)
+
+    def _around(self) -> dict[str, Any]:
+        return {
+            "run": self.settings.run,
+            "worker": self.settings.worker,
+            "versions": versions(),
+            "git": git(self._root),
+            "ci": ci(),
+        }
+
+    def _kept(self, facts: Attempt, trace: Trace) -> KeptOnReport:
+        kept = self._store.keep(facts, trace)
+        path = kept.path
+        if path is not None and path.is_relative_to(self._here):
+            path = path.relative_to(self._here)
+        shown = None if path is None else path.as_posix()
+        return KeptOnReport(path=shown, problem=kept.problem or self._hook_problem(), dropped=kept.dropped)
+
+    def _message(self, phases: dict[str, pytest.TestReport]) -> str | None:
+        """What the first failure said; cut where no secret is left, as half of one would not be found."""
+        for report in phases.values():
+            if report.failed:
+                crash = getattr(report.longrepr, "reprcrash", None)
+                said = str(getattr(crash, "message", None) or report.longreprtext)
+                cleaned: str = self.cleaning.value(said[: 10 * _LONGEST_MESSAGE], "message")
+                return cleaned[:_LONGEST_MESSAGE] or None
+        return None
+
+    def _hook_problem(self) -> str | None:
+        if not self.cleaning.failures or self._told_of_hook:
+            return None
+        self._told_of_hook = True
+        return f"{self.cleaning.failures[0]}; the texts that it was given were dropped"
+
+
+KEEPING: pytest.StashKey[Keeping] = pytest.StashKey()
+
+
+def keeping_of(config: pytest.Config) -> Keeping:
+    """The one of this process; made when it is needed, as it needs pydantic."""
+    if KEEPING not in config.stash:
+        config.stash[KEEPING] = Keeping(config)
+    return config.stash[KEEPING]

@@ -1,0 +1,84 @@
+"""The summary of a GitHub Actions job: a table of the traced tests, and the trees of those that failed, folded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_crewai_trace.report.terminal import costs
+from pytest_crewai_trace.store.attempt import BAD
+from pytest_crewai_trace.trace.render import cut, printable
+from pytest_crewai_trace.trace.usage import Usage
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.report.terminal import Counts
+
+MOST_BYTES = 1_000_000  # GitHub shows no summary of over 1 MiB
+_MOST_ROWS = 200
+_MARKDOWN = frozenset("\\`*_{}[]()#+-.!|~<>&@:\"'/$^=")
+
+
+def write(path: Path, traced: list[Counts], reports: list[Any]) -> str | None:
+    """Add to the summary, which other steps may have begun; what went wrong, if something did."""
+    if not traced:
+        return None
+    try:
+        before = path.stat().st_size if path.exists() else 0
+        with open(path, "a", encoding="utf-8", newline="\n") as file:
+            file.write(summary(traced, reports, MOST_BYTES - before))
+    except OSError as error:
+        return f"the job summary could not be written: {error.strerror or error} ({path})"
+    return None
+
+
+def summary(traced: list[Counts], reports: list[Any], most_bytes: int = MOST_BYTES) -> str:
+    """Markdown; whatever a model has said stands in it as text."""
+    ranked = sorted(traced, key=lambda one: (one["outcome"] not in BAD, one["test"], one["attempt"]))
+    head = "| | test | LLM calls | tokens | cost | seconds |\n| --- | --- | ---: | ---: | ---: | ---: |\n"
+    parts = [f"\n### crewAI traces\n\n{head}"]
+    parts += [_row(one) for one in ranked[:_MOST_ROWS]]
+    if len(ranked) > _MOST_ROWS:
+        parts.append(f"\n{len(ranked) - _MOST_ROWS} more tests.\n")
+    parts += [_folded(report.nodeid, report.crewai_trace_tree) for report in reports if _has_tree(report)]
+    kept, size = [], 200
+    for part in parts:
+        size += len(part.encode())
+        if size > most_bytes:
+            kept.append("\nThe rest does not fit.\n")
+            break
+        kept.append(part)
+    return "".join(kept)
+
+
+def _has_tree(report: Any) -> bool:
+    return report.failed and hasattr(report, "crewai_trace_tree")
+
+
+def _row(one: Counts) -> str:
+    usage = Usage(**one["usage"])
+    tokens = f"{usage.total_tokens:,}" + ("" if usage.complete else "+")
+    attempt = f" (attempt {one['attempt']})" if one["attempt"] != "1" else ""
+    cells = (
+        one["outcome"] or "interrupted",
+        _text(one["test"]) + attempt,
+        str(usage.requests),
+        tokens if usage.requests else "",
+        " ".join(costs([one["costs"]])) if usage.requests else "",
+        f"{one['seconds']:.1f}",
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _folded(test: str, tree: str) -> str:
+    # Inside <pre>, with every line break written as one: Markdown takes no part in it.
+    lines = "&#10;".join(_inert(printable(line)) for line in tree.split("\n"))
+    return f"\n<details><summary>{_inert(cut(printable(test), 300))}</summary><pre>{lines}</pre></details>\n"
+
+
+def _text(text: str) -> str:
+    return "".join(f"&#{ord(c)};" if c in _MARKDOWN else c for c in cut(printable(text), 300))
+
+
+def _inert(text: str) -> str:
+    """Text in HTML, with nothing that GitHub makes a mention, a link or an emoji of."""
+    return "".join(f"&#{ord(c)};" if c in "&<>\"'@:#`*_[]|~\\$" else c for c in text)

@@ -1,0 +1,155 @@
+"""A trace as it may be stored and shown: without secrets, and not too large."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from pytest_crewai_trace.trace.document import as_text, load, to_document
+from pytest_crewai_trace.trace.redact import Hook, Redactor, known_secrets
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.trace.trace import Trace
+
+MOST_BYTES = 50_000_000
+# Most spans, and most characters of a text: tried in this order until the whole is small enough.
+_SIZES: tuple[tuple[int, int | None], ...] = (
+    (20_000, None),
+    (20_000, 10_000),
+    (20_000, 1_000),
+    (2_000, 1_000),
+    (100, 100),
+)
+# Of a span, what says nothing of what was said: a pattern of the user's that meets it must not break the document.
+_STRUCTURE = frozenset({"kind", "id", "parent_id", "status", "start", "end", "messages", "origin", "events"})
+_TIMES = frozenset({"started_at", "time"})
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_REMEMBERED = 20_000  # characters of a text whose redaction is remembered
+_MOST_REMEMBERED = 4_000_000  # characters of all of them
+
+
+class _Remembering(Redactor):
+    """Looks once at a text that comes again and again: a key, a role, a tool's result in the next conversation.
+
+    A hook is asked each time.
+    """
+
+    def __init__(self, patterns: Iterable[str | re.Pattern[str]], secrets: dict[str, str], hook: Hook | None) -> None:
+        super().__init__(patterns, secrets, hook)
+        self._remembered: dict[str, str] = {}
+        self._room = _MOST_REMEMBERED
+
+    def scan(self, text: str) -> str:
+        """A text without its secrets, where there is no hook."""
+        if len(text) == 36 and not self.patterns and _UUID.fullmatch(text):
+            return self._literals(text)  # crewAI's own ids are in every span, and new in each
+        return self._scanned(text, 3)
+
+    def _scanned(self, text: str, levels: int) -> str:
+        if len(text) > _REMEMBERED or levels != 3:
+            return super()._scanned(text, levels)
+        found = self._remembered.get(text)
+        if found is None:
+            self._room -= len(text) + 100
+            if self._room < 0:
+                self._remembered.clear()
+                self._room = _MOST_REMEMBERED
+            found = self._remembered[text] = super()._scanned(text, levels)
+        return found
+
+
+class Cleaning:
+    """Takes secrets out of traces; knows those of the environment, also of variables that are gone again."""
+
+    def __init__(self, patterns: Iterable[str | re.Pattern[str]] = (), hook: Hook | None = None) -> None:
+        self._patterns = tuple(patterns)
+        self._hook = hook
+        self._environment: dict[str, str] = {}
+        self._secrets: dict[str, str] = {}
+        self._redactor = _Remembering(self._patterns, {}, hook)
+        self.look()
+
+    def look(self) -> None:
+        """Take note of what the environment holds now: a fixture or a ``.env`` may have put something there."""
+        environment = dict(os.environ)
+        if environment == self._environment:
+            return
+        self._environment = environment
+        secrets = {**self._secrets, **known_secrets(environment)}
+        if secrets != self._secrets:
+            self._secrets = secrets
+            failures = self._redactor.failures
+            self._redactor = _Remembering(self._patterns, secrets, self._hook)
+            self._redactor.failures = failures
+
+    @property
+    def failures(self) -> list[Exception]:
+        """What the user's hook raised; each time a text was dropped."""
+        return self._redactor.failures
+
+    def value(self, value: Any, where: str) -> Any:
+        return self._redactor.value(value, where)
+
+    def text_of(self, trace: Trace) -> str:
+        """The document of a trace as JSON, without secrets and of at most ``MOST_BYTES``."""
+        cleaned = 0
+        for most_spans, most in _SIZES:
+            if most_spans != cleaned:
+                document, cleaned = self._clean(to_document(trace, most_spans=most_spans)), most_spans
+            # Cut where no secret is left: half of one would not be found.
+            text = as_text(document if most is None else _shortened(document, most))
+            if len(text) <= MOST_BYTES and len(text.encode()) <= MOST_BYTES:
+                break
+        return text
+
+    def trace(self, trace: Trace) -> Trace:
+        """A trace without secrets, to be shown."""
+        return load(self.text_of(trace))
+
+    def _clean(self, document: dict[str, Any]) -> dict[str, Any]:
+        clean = self._redactor.value
+        made = dict(document)
+        if "incomplete" in document:
+            made["incomplete"] = clean(document["incomplete"], "incomplete")
+        if "events" in document:
+            made["events"] = [self._but(event, _TIMES, "event") for event in document["events"]]
+        made["messages"] = [{**link, "tail": clean(link["tail"], "messages")} for link in document["messages"]]
+        made["spans"] = [self._clean_span(span) for span in document["spans"]]
+        if "origin" in document:
+            made["origin"] = self._but(document["origin"], _TIMES, "origin")
+        return made
+
+    def _clean_span(self, span: dict[str, Any]) -> dict[str, Any]:
+        kind = span["kind"]
+        made = self._but(span, _STRUCTURE, kind)
+        if "origin" in span:
+            made["origin"] = self._but(span["origin"], _TIMES, f"{kind}.origin")
+        if "events" in span:
+            made["events"] = [self._but(event, _TIMES, f"{kind}.event") for event in span["events"]]
+        return made
+
+    def _but(self, fields: dict[str, Any], kept: frozenset[str], where: str) -> dict[str, Any]:
+        """Fields without their secrets; those that are kept, and numbers, as they are."""
+        text_only = self._hook is None
+        scan, clean = self._redactor.scan, self._redactor.value
+        made: dict[str, Any] = {}
+        for name, value in fields.items():
+            of = type(value)
+            if name in kept or (of is not str and of is not dict and of is not list):
+                made[name] = value
+            elif of is str and text_only:
+                made[name] = scan(value)
+            else:
+                made[name] = clean(value, f"{where}.{name}")
+        return made
+
+
+def _shortened(value: Any, most: int) -> Any:
+    """Plain data with its long texts cut, each with a mark that says how much is gone."""
+    if isinstance(value, str):
+        return value if len(value) <= most else f"{value[:most]}… [{len(value) - most:,} more characters]"
+    if isinstance(value, dict):
+        return {key: _shortened(item, most) for key, item in value.items()}
+    return [_shortened(item, most) for item in value] if isinstance(value, list) else value

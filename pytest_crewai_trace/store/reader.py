@@ -1,0 +1,151 @@
+"""Reads trace files. What is no trace, or not a whole one, is named and skipped."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydantic import ValidationError
+
+from pytest_crewai_trace.errors import TraceDocumentError
+from pytest_crewai_trace.store.attempt import Attempt
+from pytest_crewai_trace.store.writer import FORMAT, VERSION
+from pytest_crewai_trace.trace.render import cut, printable
+from pytest_crewai_trace.trace.trace import Trace
+
+MOST_BYTES = 200_000_000  # of a file; four times what is written
+_MOST_HEADER = 1_000_000
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A trace file: what its first line says, and its trace when somebody asks for it."""
+
+    path: Path
+    attempt: Attempt
+    _whole: bool = field(default=False, repr=False)  # the file is a trace and nothing else
+
+    def trace(self) -> Trace:
+        """The trace.
+
+        Raises:
+            TraceDocumentError: it is not whole, or not a trace.
+        """
+        with _opened(self.path) as file:
+            if self._whole:
+                return Trace.from_json(file.read(MOST_BYTES))
+            size = _header(file).get("trace_bytes")
+            text = file.read(MOST_BYTES).removesuffix(b"\n")
+        if len(text) != size:
+            raise TraceDocumentError(f"truncated: {len(text):,} of {size!r} bytes")
+        return Trace.from_json(text)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is in a folder: the traces, by run and test, and what was skipped, with the reason."""
+
+    stored: tuple[Stored, ...]
+    skipped: tuple[tuple[Path, str], ...]
+
+    @property
+    def runs(self) -> list[str]:
+        """The runs, the latest last."""
+        return sorted({one.attempt.run for one in self.stored})
+
+
+def read(path: Path) -> Stored:
+    """The file at ``path``: one of ours, or what ``Trace.to_json`` gave.
+
+    Raises:
+        TraceDocumentError: it is neither, or is of a newer format, or is too large to be looked at.
+        OSError: it cannot be read.
+    """
+    with _opened(path) as file:
+        header = _header(file)
+        if FORMAT not in header:
+            file.seek(0)
+            trace = Trace.from_json(file.read(MOST_BYTES))
+            origin = trace.origin
+            attempt = Attempt(
+                test_id=origin.test_id or path.name,
+                outcome="unknown",
+                started_at=origin.started_at,
+                spans=len(trace.all_spans),
+            )
+            return Stored(path, attempt, True)
+    version = header.pop(FORMAT)
+    if type(version) is not int or version < 1:
+        raise TraceDocumentError(f"not a trace file: its version is {printable(cut(repr(version), 40))}")
+    if version > VERSION:
+        raise TraceDocumentError(
+            f"a trace file of version {cut(str(version), 20)};"
+            f" this version of pytest-crewai-trace reads up to {VERSION}"
+        )
+    header.pop("trace_bytes", None)
+    try:
+        return Stored(path, Attempt.model_validate(header))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        why = f"{where}: {first['msg']}"
+        raise TraceDocumentError(f"not a trace file: {printable(cut(why, 200))}") from None
+
+
+def _opened(path: Path) -> BinaryIO:
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):  # a pipe would never end
+        raise TraceDocumentError("not a file")
+    if found.st_size > MOST_BYTES:
+        raise TraceDocumentError(f"{found.st_size:,} bytes are too many; at most {MOST_BYTES:,} are read")
+    return open(path, "rb")
+
+
+def _header(file: BinaryIO) -> dict[str, Any]:
+    """The first line as an object; empty where it is not ours."""
+    first = file.readline(_MOST_HEADER)
+    if not first.strip():
+        raise TraceDocumentError("not a trace file: it is empty" if not first else "not a trace file")
+    try:
+        header = json.loads(first)
+    except (ValueError, RecursionError):
+        header = None
+    return header if isinstance(header, dict) else {}
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """The files that may be traces, at any depth, in the order of their names; links to folders are not followed."""
+    for where, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))
+
+
+def find(paths: Iterable[Path]) -> Found:
+    """The traces at ``paths``, each a file or a folder; the same attempt at two places counts once.
+
+    Raises:
+        OSError: one of the paths does not exist.
+    """
+    stored: dict[tuple[object, ...], Stored] = {}
+    skipped = []
+    for path in paths:
+        for file in files_in(path) if path.is_dir() else (path,):
+            try:
+                one = read(file)
+            except TraceDocumentError as error:
+                skipped.append((file, str(error)))
+            except OSError as error:
+                if file is path:
+                    raise
+                skipped.append((file, error.strerror or str(error)))
+            else:
+                told = one.attempt
+                key = (told.run, told.test_id, told.attempt, told.worker, told.started_at, told.outcome)
+                stored.setdefault(key if told.run else (file,), one)
+    inorder = sorted(stored.values(), key=lambda one: (one.attempt.run, one.attempt.test_id, one.attempt.attempt))
+    return Found(tuple(inorder), tuple(skipped))
