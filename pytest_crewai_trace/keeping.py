@@ -13,7 +13,7 @@ from pytest_crewai_trace.store.clean import Cleaning
 from pytest_crewai_trace.store.surroundings import ci, git, versions
 from pytest_crewai_trace.store.writer import Store
 from pytest_crewai_trace.trace.trace import Trace, TraceOrigin
-from pytest_crewai_trace.trace.usage import Usage
+from pytest_crewai_trace.trace.usage import Usage, prices
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.report.terminal import Counts
@@ -73,6 +73,7 @@ class Keeping:
             spans=len(trace.all_spans),
             usage=Usage(**counts["usage"]),
             costs=counts["costs"],
+            prices=prices(trace),
             tool_seconds=round(counts["tool_seconds"], 6),
             **self._around(),
         )

@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from pytest_crewai_trace.errors import CrewaiTraceError, TraceDocumentError
 from pytest_crewai_trace.report.totals import Totals, compared
 from pytest_crewai_trace.trace.document import to_document
 from pytest_crewai_trace.trace.render import failing
+from pytest_crewai_trace.trace.usage import prices
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.store.reader import Found, Stored
@@ -31,7 +31,7 @@ _HEAD_BYTES = 2_000  # of a file, in which it says that we made it
 _LONGEST_MESSAGE = 400  # of a failure, in the list of tests
 _MOST_NAMES = 100  # by which a test is found
 _EXACT = 2**53  # JavaScript's numbers are floats: larger ones lose digits
-_MANY_DIGITS = re.compile(r"\d{16}")
+_MANY_DIGITS = re.compile(r"[0-9]{16}")
 
 
 class ViewerError(CrewaiTraceError):
@@ -92,7 +92,7 @@ def write(
     template = Environment(autoescape=True).from_string(read["viewer.html"])
     parts = template.generate(
         policy=_policy(script, style),
-        generator=f"{GENERATOR} {version(GENERATOR)}",
+        generator=GENERATOR,
         script=Markup(script),  # noqa: S704 - our own files
         style=Markup(style),  # noqa: S704
         traces=run.traces(),
@@ -152,7 +152,7 @@ class _Run:
             self._progress(done)
 
     def _trace(self, stored: Stored, trace: Trace) -> str:
-        totals = Totals.of(trace)
+        totals = Totals.of(trace, stored.attempt.prices or prices(trace))
         self.totals.add(totals)
         attempt = stored.attempt
         document = to_document(trace)

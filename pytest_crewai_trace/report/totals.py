@@ -9,9 +9,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_crewai_trace.errors import TraceDocumentError
-from pytest_crewai_trace.trace.usage import cost_of_call
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_crewai_trace.store.reader import Stored
     from pytest_crewai_trace.trace.span import AnySpan, LLMSpan
     from pytest_crewai_trace.trace.trace import Trace
@@ -72,7 +73,7 @@ class Totals:
         self.calls: dict[int, list[Any]] = {}
 
     @classmethod
-    def of(cls, trace: Trace) -> Totals:
+    def of(cls, trace: Trace, prices: Mapping[int, str | None]) -> Totals:
         """The totals of one trace; ``calls`` has the numbers of each LLM call, by its span's id."""
         made = cls()
         above: list[dict[What, Row]] = []  # the nearest agent and task of each span
@@ -83,14 +84,13 @@ class Totals:
                 row.ran(span)
                 nearest = {**nearest, span.kind: row} if span.kind != "tool" else nearest  # type: ignore[dict-item]
             elif span.kind == "llm":
-                made._called(span, nearest)
+                price = prices.get(span.id)
+                made._called(span, None if price is None else Decimal(price), nearest)
             above.append(nearest)
         return made
 
-    def _called(self, span: LLMSpan, nearest: dict[What, Row]) -> None:
+    def _called(self, span: LLMSpan, price: Decimal | None, nearest: dict[What, Row]) -> None:
         usage = span.call_usage
-        # A failed call has no tokens to report, and costs nothing.
-        price = cost_of_call(span.model, usage, span.origin.started_at)
         used = Sum(
             1,
             usage.input_tokens,

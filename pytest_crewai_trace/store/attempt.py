@@ -19,9 +19,9 @@ BAD: frozenset[Outcome] = frozenset({"failed", "error", "interrupted", "crashed"
 class Attempt(BaseModel):
     """One attempt at one test: which it was, how it ended, where it ran.
 
-    ``durations`` are seconds by phase (setup, call, teardown). ``message`` is what the failure said, ``about``
-    the numbers of the spans that it is about. ``costs`` are
-    dollars by model, ``None`` where a model has no price. ``versions``, ``git`` and ``ci`` hold what could be found.
+    ``durations`` are seconds by phase (setup, call, teardown). ``message`` is what the failure said, ``about`` the
+    numbers of the spans that it is about. ``costs`` are dollars by model, ``None`` where a model has no price, and
+    ``prices`` by LLM call. ``versions``, ``git`` and ``ci`` hold what could be found.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +38,7 @@ class Attempt(BaseModel):
     spans: int = 0
     usage: Usage = Usage()
     costs: dict[str, str | None] = {}
+    prices: dict[int, str | None] = {}
     tool_seconds: float = 0.0
     versions: dict[str, str] = {}
     git: dict[str, str] = {}

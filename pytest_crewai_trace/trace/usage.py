@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.span import LLMSpan
+    from pytest_crewai_trace.trace.trace import Trace
 
 # The names under which crewAI's providers report one number (their ``_extract_*_token_usage`` and
 # ``UsageMetrics.from_provider_dict``); the first that is present counts.
@@ -172,6 +173,7 @@ def _first(numbers: Mapping[str, int], names: tuple[str, ...]) -> int:
     return next((numbers[name] for name in names if name in numbers), 0)
 
 
+@lru_cache(maxsize=4_096)  # finding a price takes long, and the calls of a test are asked for theirs more than once
 def cost_of_call(model: str, usage: Usage, at: datetime | None = None) -> Decimal | None:
     """Price of one call in US dollars by ``genai-prices``; ``None`` when the model or its tokens are unknown.
 
@@ -207,6 +209,15 @@ def _price(model: str, counts: tuple[int, int, int, int], at: datetime | None) -
             continue
         return Decimal(price.total_price)
     return None
+
+
+def prices(trace: Trace) -> dict[int, str | None]:
+    """What each LLM call of a trace cost, by the number of its span, as ``cost_of_call`` has it."""
+    found = {
+        span.id: cost_of_call(span.model, span.call_usage, span.origin.started_at)
+        for span in trace.tree.inside(None, "llm")
+    }
+    return {number: None if price is None else str(price) for number, price in found.items()}
 
 
 # crewAI's provider prefixes where genai-prices has another id.
