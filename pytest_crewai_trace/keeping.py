@@ -56,7 +56,13 @@ class Keeping:
         return self._cleaned[1]
 
     def keep(
-        self, item: pytest.Item, phases: dict[str, pytest.TestReport], trace: Trace, counts: Counts, attempt: int
+        self,
+        item: pytest.Item,
+        phases: dict[str, pytest.TestReport],
+        trace: Trace,
+        counts: Counts,
+        attempt: int,
+        about: tuple[int, ...] = (),
     ) -> KeptOnReport | None:
         """Write the trace of an attempt that has ended, if it is one of those that stay."""
         outcome, keep = outcome_of(phases), keep_of(item, self.settings)
@@ -70,6 +76,7 @@ class Keeping:
             started_at=trace.origin.started_at,
             durations={when: round(report.duration, 6) for when, report in phases.items()},
             message=self._message(phases),
+            about=about,
             spans=len(trace.all_spans),
             usage=Usage(**counts["usage"]),
             costs=counts["costs"],

@@ -9,13 +9,15 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_crewai_trace.errors import CrewaiTraceError, TraceDocumentError
+from pytest_crewai_trace.errors import TraceDocumentError
+from pytest_crewai_trace.report.target import GENERATOR, check
 from pytest_crewai_trace.report.totals import Totals, compared
 from pytest_crewai_trace.trace.document import to_document
 from pytest_crewai_trace.trace.render import failing
@@ -25,17 +27,11 @@ if TYPE_CHECKING:
     from pytest_crewai_trace.store.reader import Found, Stored
     from pytest_crewai_trace.trace.trace import Trace
 
-GENERATOR = "pytest-crewai-trace"
 _SCRIPTS = ("text.js", "rows.js", "span.js", "timeline.js", "viewer.js")
-_HEAD_BYTES = 2_000  # of a file, in which it says that we made it
 _LONGEST_MESSAGE = 400  # of a failure, in the list of tests
 _MOST_NAMES = 100  # by which a test is found
 _EXACT = 2**53  # JavaScript's numbers are floats: larger ones lose digits
 _MANY_DIGITS = re.compile(r"[0-9]{16}")
-
-
-class ViewerError(CrewaiTraceError):
-    """The viewer cannot be written to the path that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -46,56 +42,38 @@ class Written:
     skipped: tuple[tuple[Path, str], ...]
 
 
-def check(path: Path) -> None:
-    """Whether the viewer may be written to ``path``.
-
-    Raises:
-        ViewerError: it is a folder, its folder is not one, or there is a file that is no viewer of ours.
-    """
-    try:
-        if path.is_dir():
-            raise ViewerError(f"{path} is a folder; name a file in it, such as {path / 'traces.html'}")
-        if path.exists() and not (path.is_file() and _is_ours(path)):
-            raise ViewerError(f"{path} exists and is no viewer of traces; remove it, or name another file")
-        above = next(folder for folder in path.absolute().parents if folder.exists())
-        if not above.is_dir():
-            raise ViewerError(f"{above} is no folder, so {path} cannot be written")
-    except (OSError, ValueError) as error:  # ValueError: a NUL in a path
-        raise ViewerError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-
-
-def _is_ours(path: Path) -> bool:
-    with path.open("rb") as file:
-        return f'<meta name="generator" content="{GENERATOR}'.encode() in file.read(_HEAD_BYTES)
-
-
 def write(
-    path: Path, found: Found, *, earlier: Iterable[Stored] = (), progress: Callable[[int], None] = lambda done: None
+    path: Path,
+    found: Found,
+    *,
+    earlier: Iterable[Stored] = (),
+    force: bool = False,
+    progress: Callable[[Sequence[Stored]], Iterable[Stored]] = iter,
 ) -> Written:
     """Write the viewer of ``found`` to ``path``, whole or not at all.
 
-    ``earlier`` are traces of runs before: each test is compared with the last of its own. ``progress`` is told after
-    each test how many are done.
+    Each test is compared with the last time that it passed before, if there was one, among ``found`` and ``earlier``.
+    ``force`` replaces any file. ``progress`` hands on the traces, and may tell how far they are.
 
     Raises:
         ViewerError: ``check`` would.
         OSError: it cannot be written.
     """
-    check(path)
+    check(path, force=force)
     from jinja2 import Environment
     from markupsafe import Markup
 
     templates = files(__package__) / "templates"
     read = {name: (templates / name).read_text("utf-8") for name in ("viewer.html", "viewer.css", *_SCRIPTS)}
     script, style = "\n".join(read[name] for name in _SCRIPTS), read["viewer.css"]
-    run = _Run(found, earlier, progress)
+    run = _Run(found, earlier)
     template = Environment(autoescape=True).from_string(read["viewer.html"])
     parts = template.generate(
         policy=_policy(script, style),
         generator=GENERATOR,
-        script=Markup(script),  # noqa: S704 - our own files
-        style=Markup(style),  # noqa: S704
-        traces=run.traces(),
+        script=Markup(script),
+        style=Markup(style),
+        traces=run.traces(progress(found.stored)),
         run=run.packed,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,26 +108,26 @@ def _replace(path: Path, parts: Iterable[str]) -> None:
 class _Run:
     """What the page is made of. The traces are read one after the other, while the page is written."""
 
-    def __init__(self, found: Found, earlier: Iterable[Stored], progress: Callable[[int], None]) -> None:
-        self.stored: Sequence[Stored] = found.stored
+    def __init__(self, found: Found, earlier: Iterable[Stored]) -> None:
         self.skipped = list(found.skipped)
         self.tests: list[dict[str, Any]] = []
         self.totals = Totals()
-        self._earlier: dict[str, Stored] = {}
-        for stored in sorted(earlier, key=lambda one: (not one.attempt.bad, one.attempt.run)):
-            self._earlier[stored.attempt.test_id] = stored  # the last that went well, else the last
-        self._progress = progress
+        self._runs = {one.attempt.run: one.attempt for one in found.stored}
+        self._attempts: dict[str, list[Stored]] = {}
+        for one in sorted({one.path: one for one in (*earlier, *found.stored)}.values(), key=_when):
+            self._attempts.setdefault(one.attempt.test_id, []).append(one)
+        times = Counter((one.attempt.test_id, one.attempt.attempt) for one in found.stored)
+        self._needs_run = {which for which, number in times.items() if number > 1}
         self._keys: set[str] = set()
 
-    def traces(self) -> Iterator[str]:
-        for done, stored in enumerate(self.stored, start=1):
+    def traces(self, all_stored: Iterable[Stored]) -> Iterator[str]:
+        for stored in all_stored:
             try:
                 trace = stored.trace()
             except (TraceDocumentError, OSError) as error:
                 self.skipped.append((stored.path, str(error)))
             else:
                 yield self._trace(stored, trace)
-            self._progress(done)
 
     def _trace(self, stored: Stored, trace: Trace) -> str:
         totals = Totals.of(trace, stored.attempt.prices or prices(trace))
@@ -166,7 +144,7 @@ class _Run:
             "calls": totals.calls,
             "failing": self._failing(stored, trace),
             "totals": totals.tables(),
-            "compared": compared(self._earlier.get(attempt.test_id), trace),
+            "compared": compared(self._before(stored), trace),
         }
         self.tests.append(
             {
@@ -182,10 +160,15 @@ class _Run:
                 "message": attempt.message,
                 "names": totals.names(_MOST_NAMES),
                 "sum": totals.sum.plain(),
-                "run": attempt.run,
+                "run": attempt.run if (attempt.test_id, attempt.attempt) in self._needs_run else None,
             }
         )
         return _packed(content)
+
+    def _before(self, stored: Stored) -> Stored | None:
+        """The last attempt before that did not fail, else the last one."""
+        before = [one for one in self._attempts[stored.attempt.test_id] if _when(one) < _when(stored)]
+        return next((one for one in reversed(before) if not one.attempt.bad), before[-1] if before else None)
 
     def _failing(self, stored: Stored, trace: Trace) -> list[int]:
         """The spans that the failed assertion is about; where it does not say, those in which trouble began."""
@@ -206,10 +189,6 @@ class _Run:
 
     def packed(self) -> str:
         """The list of tests and the totals; complete when all traces were taken."""
-        runs = {stored.attempt.run: stored.attempt for stored in self.stored}
-        if len(runs) == 1:
-            for test in self.tests:
-                test["run"] = None
         return _packed(
             {
                 "tests": self.tests,
@@ -217,11 +196,15 @@ class _Run:
                 "totals": self.totals.tables(),
                 "runs": [
                     {"name": name, "facts": {**attempt.versions, **attempt.git, **attempt.ci}}
-                    for name, attempt in sorted(runs.items())
+                    for name, attempt in sorted(self._runs.items())
                 ],
                 "skipped": [(str(path), why) for path, why in self.skipped],
             }
         )
+
+
+def _when(stored: Stored) -> tuple[str, int]:
+    return stored.attempt.run, stored.attempt.attempt
 
 
 def _packed(content: dict[str, Any]) -> str:

@@ -80,9 +80,9 @@ class Totals:
         for span in trace.tree.spans:
             nearest = above[span.parent_id] if span.parent_id is not None else {}
             if span.kind in {"agent", "task", "tool"}:
-                row = made._row(span.kind, span.name)  # type: ignore[arg-type]
+                row = made._row(span.kind, span.name)
                 row.ran(span)
-                nearest = {**nearest, span.kind: row} if span.kind != "tool" else nearest  # type: ignore[dict-item]
+                nearest = {**nearest, span.kind: row} if span.kind != "tool" else nearest
             elif span.kind == "llm":
                 price = prices.get(span.id)
                 made._called(span, None if price is None else Decimal(price), nearest)

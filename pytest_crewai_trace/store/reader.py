@@ -58,6 +58,13 @@ class Found:
         """The runs, the latest last."""
         return sorted({one.attempt.run for one in self.stored})
 
+    def of_run(self, run: str) -> Found:
+        """Only the traces of one run."""
+        return Found(
+            tuple(one for one in self.stored if one.attempt.run == run),
+            tuple((path, why) for path, why in self.skipped if run in path.parts),
+        )
+
 
 def read(path: Path) -> Stored:
     """The file at ``path``: one of ours, or what ``Trace.to_json`` gave.

@@ -173,7 +173,6 @@ def _first(numbers: Mapping[str, int], names: tuple[str, ...]) -> int:
     return next((numbers[name] for name in names if name in numbers), 0)
 
 
-@lru_cache(maxsize=4_096)  # finding a price takes long, and the calls of a test are asked for theirs more than once
 def cost_of_call(model: str, usage: Usage, at: datetime | None = None) -> Decimal | None:
     """Price of one call in US dollars by ``genai-prices``; ``None`` when the model or its tokens are unknown.
 

@@ -2,7 +2,7 @@
 // aria-activedescendant.
 class Rows {
   constructor(box, { draw, choose, move = () => {}, key = () => false }) {
-    Object.assign(this, { box, draw, choose, move, key, items: [], active: -1, height: 0 });
+    Object.assign(this, { box, draw, choose, move, key, items: [], active: -1, height: 0, drawn: new Map() });
     this.sheet = el("div", { role: "presentation", class: "sheet" });
     box.replaceChildren(this.sheet);
     box.addEventListener("scroll", () => this.render());
@@ -57,10 +57,13 @@ class Rows {
     event.stopPropagation();
   }
 
-  render(measure = false) {
-    if (measure && this.items.length > 0) {
+  // Drawn again are all rows after a change, else only those that came into view: a row that is being clicked stays.
+  render(changed = false) {
+    if (changed) this.drawn.clear();
+    if (changed && this.items.length > 0) {
       this.sheet.replaceChildren(this.row(0));
       this.height = this.sheet.firstChild.getBoundingClientRect().height;
+      this.drawn.clear();
     }
     this.sheet.style.height = `${this.items.length * this.height}px`;
     const first = Math.max(0, Math.floor(this.box.scrollTop / (this.height || 1)) - 4);
@@ -68,7 +71,11 @@ class Rows {
     const places = [];
     for (let place = first; place < last; place += 1) places.push(place);
     if (this.active >= 0 && (this.active < first || this.active >= last)) places.push(this.active);
-    this.sheet.replaceChildren(...places.map((place) => this.row(place)));
+    if (changed || places.length !== this.drawn.size || places.some((place) => !this.drawn.has(place))) {
+      this.drawn = new Map(places.map((place) => [place, this.drawn.get(place) ?? this.row(place)]));
+      this.sheet.replaceChildren(...this.drawn.values());
+    }
+    for (const [place, row] of this.drawn) row.setAttribute("aria-selected", String(place === this.active));
     if (this.active >= 0) this.box.setAttribute("aria-activedescendant", `${this.box.id}-${this.active}`);
     else this.box.removeAttribute("aria-activedescendant");
   }
@@ -78,7 +85,6 @@ class Rows {
     made.id = `${this.box.id}-${place}`;
     made.dataset.place = place;
     made.classList.add("row");
-    made.setAttribute("aria-selected", place === this.active ? "true" : "false");
     made.style.top = `${place * this.height}px`;
     return made;
   }

@@ -24,6 +24,16 @@ function grown(trace) {
   return trace;
 }
 
+// A few words on what a tool was given and what a model said.
+function preview(span) {
+  const short = (given) => (typeof given === "string" ? given.slice(0, 120) : JSON.stringify(given)?.slice(0, 120) ?? "");
+  const given = (call) => Object.entries(call.arguments ?? {}).map(([name, item]) => `${name}=${short(item)}`).join(", ").slice(0, 120);
+  if (span.kind === "tool") return given(span);
+  if (span.kind !== "llm") return "";
+  const calls = span.requested_tool_calls ?? [];
+  return calls.length > 0 ? calls.map((call) => `→ ${call.name}(${given(call)})`).join(", ") : short(span.response);
+}
+
 class Timeline {
   constructor(trace, choose) {
     this.trace = trace;
@@ -124,7 +134,7 @@ class Timeline {
       "span", { class: "label" },
       el("span", { class: foldable ? "fold" : "leaf" }, foldable ? (unfolded ? "▾" : "▸") : ""),
       el("span", { class: `kind ${span.kind}` }, span.kind.replaceAll("_", " ")),
-      el("span", { class: "name" }, `${failed ? "✕ " : ""}${span.name}`),
+      el("span", { class: "name" }, `${failed ? "✕ " : ""}${span.name}`, el("span", { class: "quiet" }, ` ${preview(span).replace(/\s+/g, " ")}`)),
     );
     label.style.paddingLeft = `${Math.min(span.depth, MOST_INDENT) * 0.9}rem`;
     return el(

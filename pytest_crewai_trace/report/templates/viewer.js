@@ -17,7 +17,7 @@ function badge(outcome) {
 }
 
 function attemptOf(test) {
-  return [test.attempt > 1 && `attempt ${test.attempt}`, test.worker, test.run].filter(Boolean).join(", ");
+  return [test.attempt > 1 && `attempt ${test.attempt}`, test.run].filter(Boolean).join(", ");
 }
 
 // ---- the list of tests
@@ -97,7 +97,7 @@ function showRun(focus) {
     ...run.runs.map((one) => pairs(one.name, one.facts)).filter(Boolean),
     ...(skipped ? [skipped] : []),
   );
-  state.rows.render();
+  state.rows.render(true);
   if (focus) at("tests").focus();
 }
 
@@ -131,6 +131,7 @@ async function showTest(test, number, focus) {
     Object.assign(state, { test, timeline: null, span: null, failing: -1 });
     document.title = visible(`${test.outcome}: ${test.id}`);
     document.body.classList.add("in-test");
+    state.rows.render(true);
     const place = state.rows.items.indexOf(test);
     if (place >= 0) state.rows.activate(place, false);
     at("page").replaceChildren(el("p", { role: "status" }, "Opening…"));
@@ -163,6 +164,7 @@ function draw(test, trace) {
       el("h2", { tabindex: "-1" }, badge(test.outcome), el("span", { class: "name" }, test.id)),
       facts([
         ["Which", attemptOf(test)],
+        ["Worker", test.worker],
         ["Time", seconds(test.seconds)],
         ["LLM calls", String(test.sum.requests)],
         ["Tokens", tokens(test.sum)],

@@ -1,0 +1,38 @@
+"""Where the viewer may be written. Looked at before a run begins, so it imports next to nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_crewai_trace.errors import CrewaiTraceError
+
+GENERATOR = "pytest-crewai-trace"
+_HEAD_BYTES = 2_000  # of a file, in which it says that we made it
+
+
+class ViewerError(CrewaiTraceError):
+    """The viewer cannot be written to the path that was asked for."""
+
+
+def check(path: Path, *, force: bool = False) -> None:
+    """Whether the viewer may be written to ``path``.
+
+    Raises:
+        ViewerError: it is a folder, its folder is not one, or there is a file that is no viewer of ours and that
+            nobody wants replaced (``force``).
+    """
+    try:
+        if path.is_dir():
+            raise ViewerError(f"{path} is a folder; name a file in it, such as {path / 'traces.html'}")
+        if path.exists() and not (path.is_file() and (force or _is_ours(path))):
+            raise ViewerError(f"{path} exists and is no viewer of traces; remove it, or name another file")
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        if not above.is_dir():
+            raise ViewerError(f"{above} is no folder, so {path} cannot be written")
+    except (OSError, ValueError) as error:  # ValueError: a NUL in a path
+        raise ViewerError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        return f'<meta name="generator" content="{GENERATOR}'.encode() in file.read(_HEAD_BYTES)
