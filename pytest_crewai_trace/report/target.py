@@ -29,8 +29,8 @@ def check(path: Path, *, force: bool = False) -> None:
         above = next(folder for folder in path.absolute().parents if folder.exists())
         if not above.is_dir():
             raise ViewerError(f"{above} is no folder, so {path} cannot be written")
-    except (OSError, ValueError) as error:  # ValueError: a NUL in a path
-        raise ViewerError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    except OSError as error:
+        raise ViewerError(f"{path}: {error.strerror or error}") from None
 
 
 def _is_ours(path: Path) -> bool:

@@ -7,6 +7,7 @@ const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu;
 function visible(text) {
   return String(text).replace(/\r\n/g, "\n").replace(INVISIBLE, (found) => {
     if (found === "\n" || found === "\t") return found;
+    if (found === "\r") return "\\r";
     const code = found.codePointAt(0);
     const [mark, digits] = code < 0x100 ? ["\\x", 2] : code < 0x10000 ? ["\\u", 4] : ["\\U", 8];
     return mark + code.toString(16).padStart(digits, "0");

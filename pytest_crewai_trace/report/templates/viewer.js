@@ -194,7 +194,7 @@ function go(where) {
 }
 
 function route(focus) {
-  const [key, span] = decodeURI(location.hash.slice(1)).split("/");
+  const [key, span] = location.hash.slice(1).split("/");
   const test = state.run.tests.find((one) => one.key === key);
   if (test === undefined) showRun(focus && state.test !== null);
   else showTest(test, span === undefined ? undefined : Number(span), focus);
