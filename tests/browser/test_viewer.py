@@ -74,6 +74,7 @@ def test_a_failed_test_opens_where_it_failed(opened, mixed):
     assert "actual: 1 span failed" in page.locator("main section.error").first.inner_text()
     assert page.locator("#span h3").inner_text() == "tool fetch"
     assert "RuntimeError: too slow" in page.locator("#span").inner_text()
+    assert page.locator("#span h4").all_inner_texts() == ["Error", "Arguments"]
     assert "https://example.org/long" in page.locator("#span").inner_text()
     page.locator("#timeline .row").first.click()
     assert page.locator("#span h3").inner_text() == "crew crew"

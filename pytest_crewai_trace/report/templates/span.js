@@ -16,6 +16,7 @@ const OWN_PLACE = new Set([
   ...["kind", "id", "parent_id", "name", "status", "error", "start", "end", "agent_role", "task_name", "events", "origin"],
   ...["messages", "response", "requested_tool_calls", "reported_usage", "response_id", "model", "chunks"],
   ...["time_to_first_chunk", "finish_reason"],
+  ...["sum", "inside", "depth"], // of ``grown``
 ]);
 
 function titled(name) {
