@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Any
 from pytest_crewai_trace.errors import TraceDocumentError
 from pytest_crewai_trace.report.target import GENERATOR, check
 from pytest_crewai_trace.report.totals import Totals, compared
-from pytest_crewai_trace.trace.document import to_document
 from pytest_crewai_trace.trace.render import failing
+from pytest_crewai_trace.trace.trace import Trace
 from pytest_crewai_trace.trace.usage import prices
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.store.reader import Found, Stored
-    from pytest_crewai_trace.trace.trace import Trace
 
 _SCRIPTS = ("text.js", "rows.js", "span.js", "timeline.js", "viewer.js")
 _LONGEST_MESSAGE = 400  # of a failure, in the list of tests
@@ -123,17 +122,17 @@ class _Run:
     def traces(self, all_stored: Iterable[Stored]) -> Iterator[str]:
         for stored in all_stored:
             try:
-                trace = stored.trace()
+                text = stored.text()
+                trace = Trace.from_json(text)
             except (TraceDocumentError, OSError) as error:
                 self.skipped.append((stored.path, str(error)))
             else:
-                yield self._trace(stored, trace)
+                yield self._trace(stored, trace, json.loads(text))
 
-    def _trace(self, stored: Stored, trace: Trace) -> str:
+    def _trace(self, stored: Stored, trace: Trace, document: dict[str, Any]) -> str:
         totals = Totals.of(trace, stored.attempt.prices or prices(trace))
         self.totals.add(totals)
         attempt = stored.attempt
-        document = to_document(trace)
         for span in document["spans"]:
             span.pop("origin", None)
         content = {
