@@ -16,9 +16,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_crewai_trace.errors import TraceDocumentError
+from pytest_crewai_trace.errors import CrewaiTraceError, TraceDocumentError
 from pytest_crewai_trace.report.target import GENERATOR, check
-from pytest_crewai_trace.report.totals import Totals, compared
+from pytest_crewai_trace.report.totals import Totals
 from pytest_crewai_trace.trace.render import failing
 from pytest_crewai_trace.trace.trace import Trace
 from pytest_crewai_trace.trace.usage import prices
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _SCRIPTS = ("text.js", "rows.js", "span.js", "timeline.js", "viewer.js")
 _LONGEST_MESSAGE = 400  # of a failure, in the list of tests
 _MOST_NAMES = 100  # by which a test is found
+_MOST_COMPARED = 5_000  # spans
+_ENDED = {"passed": "the run that passed,", "failed": "the run that failed,"}
 _EXACT = 2**53  # JavaScript's numbers are floats: larger ones lose digits
 _MANY_DIGITS = re.compile(r"[0-9]{16}")
 
@@ -51,7 +53,8 @@ def write(
 ) -> Written:
     """Write the viewer of ``found`` to ``path``, whole or not at all.
 
-    Each test is compared with the last time that it passed before, if there was one, among ``found`` and ``earlier``.
+    Each test that failed is compared with the last time that it passed, else that it ran, among ``found`` and
+    ``earlier``.
     ``force`` replaces any file. ``progress`` hands on the traces, and may tell how far they are.
 
     Raises:
@@ -143,7 +146,7 @@ class _Run:
             "calls": totals.calls,
             "failing": self._failing(stored, trace),
             "totals": totals.tables(),
-            "compared": compared(self._before(stored), trace),
+            "compared": _compared(self._before(stored), trace) if attempt.bad else None,
         }
         self.tests.append(
             {
@@ -200,6 +203,28 @@ class _Run:
                 "skipped": [(str(path), why) for path, why in self.skipped],
             }
         )
+
+
+def _compared(before: Stored | None, trace: Trace) -> dict[str, Any] | None:
+    """What was done differently from an earlier trace, in the words of the snapshots."""
+    if before is None or max(before.attempt.spans, len(trace.all_spans)) > _MOST_COMPARED:
+        return None
+    from pytest_crewai_trace.snapshot.messages import difference
+    from pytest_crewai_trace.snapshot.options import Options
+    from pytest_crewai_trace.snapshot.render import tree_text
+    from pytest_crewai_trace.trace.redact import Redactor
+
+    try:
+        texts = [tree_text(each, Options.of(level="calls"), Redactor()) for each in (before.trace(), trace)]
+    except (CrewaiTraceError, OSError):
+        return None
+    found, lines = difference(*texts) if texts[0] != texts[1] else (None, [])
+    told = before.attempt
+    return {
+        "with": " ".join([_ENDED.get(told.outcome, f"({told.outcome})"), told.run]),
+        "sentences": [] if found is None else [*found.behaviour, *found.detail],
+        "lines": lines,
+    }
 
 
 def _when(stored: Stored) -> tuple[str, int]:

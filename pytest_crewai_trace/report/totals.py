@@ -1,27 +1,21 @@
-"""Sums over traces, by agent, task, tool and model, and what is different from an earlier trace."""
+"""Sums over traces, by agent, task, tool and model."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_crewai_trace.errors import TraceDocumentError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_crewai_trace.store.reader import Stored
     from pytest_crewai_trace.trace.span import AnySpan, LLMSpan
     from pytest_crewai_trace.trace.trace import Trace
 
 What = Literal["agent", "task", "tool", "model"]
 _WHATS: tuple[What, ...] = ("agent", "task", "tool", "model")
 _MOST_ROWS = 1_000  # of a table
-_MOST_LINES = 400  # of a comparison
-_MOST_COMPARED = 5_000  # spans; comparing takes longer than reading
 
 
 @dataclass
@@ -137,22 +131,3 @@ class Totals:
             ]
             for what, rows in self.rows.items()
         }
-
-
-def compared(earlier: Stored | None, trace: Trace) -> dict[str, Any] | None:
-    """How the tree of a trace differs from that of an earlier one, line by line."""
-    if earlier is None or max(earlier.attempt.spans, len(trace.all_spans)) > _MOST_COMPARED:
-        return None
-    try:
-        before = earlier.trace().render()
-    except (TraceDocumentError, OSError):
-        return None
-    lines = list(difflib.unified_diff(before.splitlines(), trace.render().splitlines(), lineterm="", n=4))[2:]
-    if len(lines) > _MOST_LINES:
-        lines[_MOST_LINES:] = [f"@ {len(lines) - _MOST_LINES} more lines"]
-    told = earlier.attempt
-    attempt = f", attempt {told.attempt}" if told.attempt > 1 else ""
-    return {"with": f"an earlier run that {_ENDED.get(told.outcome, 'ended')} ({told.run}{attempt})", "lines": lines}
-
-
-_ENDED = {"passed": "passed", "failed": "failed", "error": "failed"}

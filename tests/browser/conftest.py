@@ -1,4 +1,4 @@
-"""One headless Chromium for all tests of a session, and pages that tell what they asked for and executed."""
+"""One headless Chromium for all tests of this folder, and pages that tell what they asked for and executed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def chromium() -> str | None:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
-@pytest.fixture(scope="session")
+# Not longer than its package: while it runs, no test of this process could start an event loop.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     executable = chromium()

@@ -201,9 +201,9 @@ def test_compared_with_an_earlier_run(opened, folder):
     folder.keep("t.py::test", "failed", trace(span("tool", "now")), run=RUN)
     page = opened(folder.view())
     page.locator("#tests .row", has_text="failed").click()
-    page.get_by_text("Compared with an earlier run that passed").click()
-    assert page.locator(".diff .gone").inner_text().strip() == "-tool before() -> None"
-    assert page.locator(".diff .new").inner_text().strip() == "+tool now() -> None"
+    page.get_by_text("Compared with the run that passed").click()
+    assert "before" in page.locator(".diff .gone").first.inner_text()
+    assert "now" in page.locator(".diff .new").first.inner_text()
 
 
 def test_one_test_is_open_at_once(opened, folder):

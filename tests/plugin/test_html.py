@@ -44,7 +44,7 @@ def test_a_run(project):
 
     project.run("--crewai-trace-html=out/traces.html", "--crewai-trace-keep=failed")
     assert shown(path) == ALL[:1]
-    assert "an earlier run that failed" in content(path)["trace-0"]["compared"]["with"]
+    assert "the run that failed, " in content(path)["trace-0"]["compared"]["with"]
 
 
 def test_the_spans_that_an_expectation_is_about(project):

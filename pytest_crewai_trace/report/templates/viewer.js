@@ -119,11 +119,11 @@ function jump() {
   state.timeline.box.focus();
 }
 
-function compared({ with: earlier, lines }) {
-  const kinds = { "+": "new", "-": "gone", "@": "quiet" };
+function compared({ with: earlier, sentences, lines }) {
+  const kinds = { "+": "new", "-": "gone" };
   const shown = lines.map((line) => el("span", { class: kinds[line[0]] ?? null }, `${line}\n`));
-  const body = lines.length > 0 ? el("pre", { class: "diff" }, shown) : el("p", null, "The same behaviour.");
-  return folded(`Compared with ${earlier}`, () => body);
+  const told = sentences.length > 0 ? el("ul", null, sentences.map((sentence) => el("li", null, sentence))) : el("p", null, "The same behaviour.");
+  return folded(`Compared with ${earlier}`, () => (lines.length > 0 ? [told, el("pre", { class: "diff" }, shown)] : [told]));
 }
 
 async function showTest(test, number, focus) {

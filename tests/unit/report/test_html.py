@@ -84,8 +84,9 @@ def test_compared_with_the_last_run_that_passed(folder):
     data = content(path)
     assert [test["attempt"] for test in data["run"]["tests"]] == [1, 2]
     compared = data["trace-1"]["compared"]
-    assert BEFORE in compared["with"]
-    assert [line for line in compared["lines"] if line[0] in "+-"] == ["-tool a() -> None", "+tool b() -> None"]
+    assert compared["with"] == f"the run that passed, {BEFORE}"
+    assert compared["sentences"] == ["tool 'b' ran instead of 'a'"]
+    assert {line[0] for line in compared["lines"]} == {"+", "-"}
 
 
 def test_what_is_no_trace_is_named_and_skipped(folder):
