@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import hashlib
 import json
+import math
 import os
 import re
 from collections import Counter
@@ -54,8 +55,7 @@ def write(
     """Write the viewer of ``found`` to ``path``, whole or not at all.
 
     Each test that failed is compared with the last time that it passed, else that it ran, among ``found`` and
-    ``earlier``.
-    ``force`` replaces any file. ``progress`` hands on the traces, and may tell how far they are.
+    ``earlier``. ``force`` replaces any file. ``progress`` hands on the traces, and may tell how far they are.
 
     Raises:
         ViewerError: ``check`` would.
@@ -96,7 +96,7 @@ def _policy(script: str, style: str) -> str:
 
 def _replace(path: Path, parts: Iterable[str]) -> None:
     temporary = path.with_name(f".writing-{os.getpid()}-{path.name[-100:]}")
-    opened = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    opened = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
         with open(opened, "w", encoding="utf-8", newline="\n") as file:
             file.writelines(parts)
@@ -142,6 +142,7 @@ class _Run:
             "spans": document["spans"],
             "messages": document["messages"],
             "events": document.get("events", []),
+            "message": attempt.message,
             "incomplete": document.get("incomplete", []),
             "calls": totals.calls,
             "failing": self._failing(stored, trace),
@@ -159,7 +160,7 @@ class _Run:
                 "worker": attempt.worker,
                 "seconds": attempt.seconds,
                 "durations": attempt.durations,
-                "message": attempt.message,
+                "message": attempt.message and attempt.message[:_LONGEST_MESSAGE],
                 "names": totals.names(_MOST_NAMES),
                 "sum": totals.sum.plain(),
                 "run": attempt.run if (attempt.test_id, attempt.attempt) in self._needs_run else None,
@@ -232,16 +233,21 @@ def _when(stored: Stored) -> tuple[str, int]:
 
 
 def _packed(content: dict[str, Any]) -> str:
-    text = json.dumps(content, separators=(",", ":"))
-    if _MANY_DIGITS.search(text):
+    try:
+        text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    except ValueError:  # a number in the first line of a file that somebody else has written
+        text = ""
+    if not text or _MANY_DIGITS.search(text):
         text = json.dumps(_exact(content), separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
 
 
 def _exact(value: Any) -> Any:
-    """Plain data whose large whole numbers are texts."""
+    """Plain data whose numbers JavaScript can hold: large whole ones are texts, and what is no number is nothing."""
     if isinstance(value, dict):
         return {key: _exact(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_exact(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return str(value) if isinstance(value, int) and abs(value) > _EXACT else value

@@ -67,7 +67,7 @@ class Totals:
         self.calls: dict[int, list[Any]] = {}
 
     @classmethod
-    def of(cls, trace: Trace, prices: Mapping[int, str | None]) -> Totals:
+    def of(cls, trace: Trace, prices: Mapping[int, Decimal | None]) -> Totals:
         """The totals of one trace; ``calls`` has the numbers of each LLM call, by its span's id."""
         made = cls()
         above: list[dict[What, Row]] = []  # the nearest agent and task of each span
@@ -78,8 +78,7 @@ class Totals:
                 row.ran(span)
                 nearest = {**nearest, span.kind: row} if span.kind != "tool" else nearest
             elif span.kind == "llm":
-                price = prices.get(span.id)
-                made._called(span, None if price is None else Decimal(price), nearest)
+                made._called(span, prices.get(span.id), nearest)
             above.append(nearest)
         return made
 

@@ -38,7 +38,7 @@ class Attempt(BaseModel):
     spans: int = 0
     usage: Usage = Usage()
     costs: dict[str, str | None] = {}
-    prices: dict[int, str | None] = {}
+    prices: dict[int, Decimal | None] = {}
     tool_seconds: float = 0.0
     versions: dict[str, str] = {}
     git: dict[str, str] = {}

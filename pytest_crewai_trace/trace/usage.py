@@ -210,13 +210,12 @@ def _price(model: str, counts: tuple[int, int, int, int], at: datetime | None) -
     return None
 
 
-def prices(trace: Trace) -> dict[int, str | None]:
+def prices(trace: Trace) -> dict[int, Decimal | None]:
     """What each LLM call of a trace cost, by the number of its span, as ``cost_of_call`` has it."""
-    found = {
+    return {
         span.id: cost_of_call(span.model, span.call_usage, span.origin.started_at)
         for span in trace.tree.inside(None, "llm")
     }
-    return {number: None if price is None else str(price) for number, price in found.items()}
 
 
 # crewAI's provider prefixes where genai-prices has another id.

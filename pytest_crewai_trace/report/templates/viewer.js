@@ -173,7 +173,7 @@ function draw(test, trace) {
         ...Object.entries(test.durations).map(([phase, took]) => [phase, seconds(took)]),
       ]),
       ...trace.incomplete.map((reason) => el("p", { class: "warning" }, `Incomplete: ${reason}`)),
-      test.message && el("section", { class: "error", "aria-label": "What the test said" }, long(test.message)),
+      trace.message && el("section", { class: "error", "aria-label": "What the test said" }, long(trace.message)),
       trace.compared && compared(trace.compared),
       el("div", { class: "tools" },
         failing > 0 && button(failing > 1 ? `Next of ${failing} places where it failed` : "Where it failed", jump),
