@@ -9,7 +9,6 @@ import hashlib
 import json
 import math
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,8 +31,7 @@ _LONGEST_MESSAGE = 400  # of a failure, in the list of tests
 _MOST_NAMES = 100  # by which a test is found
 _MOST_COMPARED = 5_000  # spans
 _ENDED = {"passed": "the run that passed,", "failed": "the run that failed,"}
-_EXACT = 2**53  # JavaScript's numbers are floats: larger ones lose digits
-_MANY_DIGITS = re.compile(r"[0-9]{16}")
+_EXACT_DIGITS = 15
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ class _Run:
             except (TraceDocumentError, OSError) as error:
                 self.skipped.append((stored.path, str(error)))
             else:
-                yield self._trace(stored, trace, json.loads(text))
+                yield self._trace(stored, trace, json.loads(text, parse_int=_whole))
 
     def _trace(self, stored: Stored, trace: Trace, document: dict[str, Any]) -> str:
         totals = Totals.of(trace, stored.attempt.prices or prices(trace))
@@ -236,18 +234,18 @@ def _packed(content: dict[str, Any]) -> str:
     try:
         text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     except ValueError:  # a number in the first line of a file that somebody else has written
-        text = ""
-    if not text or _MANY_DIGITS.search(text):
-        text = json.dumps(_exact(content), separators=(",", ":"))
+        text = json.dumps(_finite(content), separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
 
 
-def _exact(value: Any) -> Any:
-    """Plain data whose numbers JavaScript can hold: large whole ones are texts, and what is no number is nothing."""
+def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _exact(item) for key, item in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_exact(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, int) and abs(value) > _EXACT else value
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _whole(digits: str) -> int | str:
+    """JavaScript's numbers are floats: a large whole number stays a text, or it would lose digits."""
+    return int(digits) if len(digits) <= _EXACT_DIGITS else digits
