@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pytest_crewai_trace.cli import main
-from tests.support.viewer import content
+from tests.support.spans import trace
+from tests.support.viewer import BEFORE, Folder, call, content
 
 TESTS = """
     @pytest.mark.parametrize("number", range(3))
@@ -148,17 +149,21 @@ def test_what_cannot_be_written_changes_no_outcome(project):
     result.stdout.fnmatch_lines(["crewai-trace: the viewer could not be written: * is a folder*"])
 
 
-def test_the_command(project, monkeypatch, capsys):
-    project.tests(TESTS)
-    monkeypatch.chdir(project.path)
+def test_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CREWAI_TRACE_DIR", raising=False)
     assert main(["html", "-o", "x.html"]) == 1
-    project.run("--crewai-trace", "--crewai-trace-keep=all")
-    project.run("--crewai-trace")
-    capsys.readouterr()
+    assert "there is no '.crewai-traces'" in capsys.readouterr().err
+    folder = Folder(tmp_path / ".crewai-traces")
+    folder.keep("t.py::one", "passed", trace(call("before")), run=BEFORE)
+    folder.keep("t.py::one", "failed", trace(call("now")))
     assert main(["html", "-o", "x.html"]) == 0
     assert capsys.readouterr().out == "1 trace in x.html\n"
-    assert shown(project.path / "x.html") == ALL[:1]
+    assert shown(tmp_path / "x.html") == [("t.py::one", "failed", ["now"])]
+    assert content(tmp_path / "x.html")["trace-0"]["compared"]["with"] == f"the run that passed, {BEFORE}"
     assert main(["html", ".crewai-traces", "-o", "x.html"]) == 0
-    assert len(shown(project.path / "x.html")) == 5
-    assert main(["html", "-o", "test_it.py"]) == 1
-    assert "test_it.py exists and is no viewer of traces" in capsys.readouterr().err
+    assert len(shown(tmp_path / "x.html")) == 2
+    (tmp_path / "mine.html").write_text("mine", "utf-8")
+    assert main(["html", "-o", "mine.html"]) == 1
+    assert "mine.html exists and is no viewer of traces" in capsys.readouterr().err
+    assert main(["html", "-o", "mine.html", "--force"]) == 0
