@@ -324,6 +324,8 @@ def _finish(report: Any, record: Record, trace: Trace) -> None:
         counts["tree"] = tree_of(keeping.clean(trace))
     if not counts["empty"]:
         report.user_properties.extend(properties(counts, report.crewai_trace_kept))
+        if (where := keeping.in_viewer(record.item.nodeid, record.attempt, report.crewai_trace_kept)) is not None:
+            report.user_properties.append(("crewai_viewer", where))
 
 
 def _keep(record: Record) -> KeptOnReport | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.errors import CrewaiTraceError, TraceDocumentError
-from pytest_crewai_trace.report.target import GENERATOR, check
+from pytest_crewai_trace.report.target import GENERATOR, check, key
 from pytest_crewai_trace.report.totals import Totals
 from pytest_crewai_trace.trace.render import failing
 from pytest_crewai_trace.trace.trace import Trace
@@ -177,16 +177,14 @@ class _Run:
         return about or (failing(trace.tree) if stored.attempt.bad else [])
 
     def _key(self, stored: Stored) -> str:
-        """What the page's address has after ``#`` for a test: the same for the same test, in every run."""
-        attempt = stored.attempt
-        digest = hashlib.sha256(attempt.test_id.encode("utf-8", "surrogatepass")).hexdigest()[:10]
-        key = stem = f"{digest}-{attempt.attempt}"
+        """The same attempt at the same test may be there twice, of two runs."""
+        found = first = key(stored.attempt.test_id, stored.attempt.attempt)
         number = 1
-        while key in self._keys:
+        while found in self._keys:
             number += 1
-            key = f"{stem}-{number}"
-        self._keys.add(key)
-        return key
+            found = f"{first}-{number}"
+        self._keys.add(found)
+        return found
 
     def packed(self) -> str:
         """The list of tests and the totals; complete when all traces were taken."""

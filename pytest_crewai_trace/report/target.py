@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from pytest_crewai_trace.errors import CrewaiTraceError
@@ -12,6 +13,11 @@ _HEAD_BYTES = 2_000  # of a file, in which it says that we made it
 
 class ViewerError(CrewaiTraceError):
     """The viewer cannot be written to the path that was asked for."""
+
+
+def key(test_id: str, attempt: int) -> str:
+    """What the viewer's address has after ``#`` for an attempt at a test: the same in every run."""
+    return f"{hashlib.sha256(test_id.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}-{attempt}"
 
 
 def check(path: Path, *, force: bool = False) -> None:

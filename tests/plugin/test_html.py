@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pytest_crewai_trace.cli import main
@@ -43,7 +45,9 @@ def test_a_run(project):
     (failed,) = (test for test in content(path)["run"]["tests"] if test["bad"])
     assert failed["message"] == "AssertionError: no article\nassert False"
 
-    project.run("--crewai-trace-html=out/traces.html", "--crewai-trace-keep=failed")
+    project.run("--crewai-trace-html=out/traces.html", "--crewai-trace-keep=failed", "--junitxml=junit.xml")
+    (link,) = re.findall(r'name="crewai_viewer" value="([^"]+)"', (project.path / "junit.xml").read_text("utf-8"))
+    assert link == f"out/traces.html#{failed['key']}"
     assert shown(path) == ALL[:1]
     assert "the run that failed, " in content(path)["trace-0"]["compared"]["with"]
 

@@ -8,7 +8,7 @@ const ORDERS = {
   tokens: (one, other) => other.sum.input + other.sum.output - one.sum.input - one.sum.output,
   cost: (one, other) => other.sum.cost - one.sum.cost,
 };
-const TOTALS = { agent: "agent", task: "task", tool: "tool", model: "model" };
+const TOTALS = ["agent", "task", "tool", "model"];
 
 const state = { run: null, rows: null, outcomes: new Set(), test: null, timeline: null, span: null, failing: -1 };
 
@@ -65,17 +65,17 @@ function outcomeButton([outcome, number]) {
 // ---- tables of totals
 
 function totals(found) {
-  return Object.entries(TOTALS).filter(([what]) => found[what].length > 0).map(([what, title]) => {
+  return TOTALS.filter((what) => found[what].length > 0).map((what) => {
     const cell = (text) => el("td", null, text ?? "");
     const row = ([name, calls, failed, took, sum]) =>
       el("tr", null, el("th", { scope: "row" }, name), cell(calls.toLocaleString("en")), cell(failed > 0 ? `✕ ${failed}` : "0"),
         cell(seconds(took)), what !== "tool" && [cell(sum.input.toLocaleString("en")), cell(sum.output.toLocaleString("en")), cell(cost(sum))]);
-    const heads = [title, what === "model" || what === "tool" ? "calls" : "times", "failed", "time", ...(what === "tool" ? [] : ["input", "output", "cost"])];
+    const heads = [what, what === "model" || what === "tool" ? "calls" : "times", "failed", "time", ...(what === "tool" ? [] : ["input", "output", "cost"])];
     const head = el("thead", null, el("tr", null, heads.map((text) => el("th", { scope: "col" }, text))));
     const body = el("tbody", null, found[what].slice(0, 200).map(row));
     const rest = found[what].length - 200;
-    return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Totals by ${title}` },
-      el("table", null, el("caption", null, `By ${title}`), head, body), rest > 0 && el("p", { class: "quiet" }, `and ${count(rest, `more ${title}`)}`));
+    return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Totals by ${what}` },
+      el("table", null, el("caption", null, `By ${what}`), head, body), rest > 0 && el("p", { class: "quiet" }, `and ${count(rest, `more ${what}`)}`));
   });
 }
 
