@@ -23,7 +23,18 @@ if Path(sys.path[0]).resolve() == Path(__file__).parent.resolve():
 from benchmarks import expectations, growth, startup  # noqa: E402
 from benchmarks.measure import Table  # noqa: E402
 
-PARTS = ("cassettes", "events", "expectations", "growth", "memory", "replies", "snapshots", "startup", "store")
+PARTS = (
+    "cassettes",
+    "events",
+    "expectations",
+    "growth",
+    "memory",
+    "replies",
+    "snapshots",
+    "startup",
+    "store",
+    "viewer",
+)
 _COMPILED = (
     "pytest_crewai_trace",
     "benchmarks",
@@ -88,6 +99,10 @@ def measured(parts: list[str], *, times: int) -> Iterator[Table]:
         from benchmarks import stored
 
         yield stored.table(rounds=20 * times)
+    if "viewer" in parts:
+        from benchmarks import viewer
+
+        yield viewer.table()
     if {"events", "memory", "replies"}.isdisjoint(parts):
         return
     with tempfile.TemporaryDirectory() as folder:

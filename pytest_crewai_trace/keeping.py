@@ -13,9 +13,11 @@ from pytest_crewai_trace.store.clean import Cleaning
 from pytest_crewai_trace.store.surroundings import ci, git, versions
 from pytest_crewai_trace.store.writer import Store
 from pytest_crewai_trace.trace.trace import Trace, TraceOrigin
-from pytest_crewai_trace.trace.usage import Usage
+from pytest_crewai_trace.trace.usage import Usage, prices
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_crewai_trace.report.terminal import Counts
 
 _LONGEST_MESSAGE = 10_000
@@ -56,7 +58,13 @@ class Keeping:
         return self._cleaned[1]
 
     def keep(
-        self, item: pytest.Item, phases: dict[str, pytest.TestReport], trace: Trace, counts: Counts, attempt: int
+        self,
+        item: pytest.Item,
+        phases: dict[str, pytest.TestReport],
+        trace: Trace,
+        counts: Counts,
+        attempt: int,
+        about: tuple[int, ...] = (),
     ) -> KeptOnReport | None:
         """Write the trace of an attempt that has ended, if it is one of those that stay."""
         outcome, keep = outcome_of(phases), keep_of(item, self.settings)
@@ -70,9 +78,11 @@ class Keeping:
             started_at=trace.origin.started_at,
             durations={when: round(report.duration, 6) for when, report in phases.items()},
             message=self._message(phases),
+            about=about,
             spans=len(trace.all_spans),
             usage=Usage(**counts["usage"]),
             costs=counts["costs"],
+            prices=prices(trace),
             tool_seconds=round(counts["tool_seconds"], 6),
             **self._around(),
         )
@@ -97,12 +107,21 @@ class Keeping:
             "ci": ci(),
         }
 
+    def in_viewer(self, test_id: str, attempt: int, kept: KeptOnReport | None) -> str | None:
+        """The address of a trace in the viewer that this run will write, if it does."""
+        html = self.settings.html
+        if html is None or kept is None or kept["path"] is None:
+            return None
+        from pytest_crewai_trace.report.target import key
+
+        return f"{self._from_here(html)}#{key(test_id, attempt)}"
+
+    def _from_here(self, path: Path) -> str:
+        return (path.relative_to(self._here) if path.is_relative_to(self._here) else path).as_posix()
+
     def _kept(self, facts: Attempt, trace: Trace) -> KeptOnReport:
         kept = self._store.keep(facts, trace)
-        path = kept.path
-        if path is not None and path.is_relative_to(self._here):
-            path = path.relative_to(self._here)
-        shown = None if path is None else path.as_posix()
+        shown = None if kept.path is None else self._from_here(kept.path)
         return KeptOnReport(path=shown, problem=kept.problem or self._hook_problem(), dropped=kept.dropped)
 
     def _message(self, phases: dict[str, pytest.TestReport]) -> str | None:

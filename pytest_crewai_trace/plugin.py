@@ -61,6 +61,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_crewai_trace.report.junit import JunitTrees
 
         config.pluginmanager.register(JunitTrees(config.pluginmanager))
+    if config.stash[settings.SETTINGS].html is not None and not hasattr(config, "workerinput"):
+        from pytest_crewai_trace.viewing import Viewer
+
+        config.pluginmanager.register(Viewer(config))
     if config.stash[settings.SETTINGS].enabled:
         _start(config)
 

@@ -41,6 +41,7 @@ class Record:
         self.closing = ExitStack()
         self.settled: set[str] = set()
         self.phases: dict[str, pytest.TestReport] = {}
+        self.about: tuple[int, ...] = ()
         self.is_kept = False  # whether it has been decided if its trace stays
         self.is_told = False  # whether a report of the test says that its recorder failed
         self._built: tuple[tuple[int, int, int], Trace] | None = None
@@ -257,6 +258,7 @@ class Session:
         report = yield
         record = item.stash.get(RECORD, None)
         if record is not None:
+            record.about = record.about or _about(call)
             _put_on_report(report, record, call)
         return report
 
@@ -264,6 +266,12 @@ class Session:
 def _drop(stash: pytest.Stash, key: pytest.StashKey[T]) -> None:
     if key in stash:
         del stash[key]
+
+
+def _about(call: pytest.CallInfo[Any]) -> tuple[int, ...]:
+    """The numbers of the spans that a failed expectation is about."""
+    failed = getattr(call.excinfo.value, "mismatches", ()) if call.excinfo is not None else ()
+    return tuple(dict.fromkeys(number for mismatch in failed for number in getattr(mismatch, "spans", ())))
 
 
 def _put_on_report(report: pytest.TestReport, record: Record, call: pytest.CallInfo[Any]) -> None:
@@ -316,6 +324,8 @@ def _finish(report: Any, record: Record, trace: Trace) -> None:
         counts["tree"] = tree_of(keeping.clean(trace))
     if not counts["empty"]:
         report.user_properties.extend(properties(counts, report.crewai_trace_kept))
+        if (where := keeping.in_viewer(record.item.nodeid, record.attempt, report.crewai_trace_kept)) is not None:
+            report.user_properties.append(("crewai_viewer", where))
 
 
 def _keep(record: Record) -> KeptOnReport | None:
@@ -326,7 +336,7 @@ def _keep(record: Record) -> KeptOnReport | None:
         return None
     trace = record.trace()
     counts = count(trace, record.item.nodeid, str(record.attempt))
-    return _keeping(record).keep(record.item, record.phases, trace, counts, record.attempt)
+    return _keeping(record).keep(record.item, record.phases, trace, counts, record.attempt, record.about)
 
 
 def _keeping(record: Record) -> Keeping:

@@ -44,7 +44,7 @@ class Settings:
 
     ``keep``: whose traces stay in ``folder``, which holds at most ``most_bytes``; ``run`` names those of this session.
     ``show``: whose trees are printed.
-    ``github_summary``: the file in which GitHub Actions takes a job's summary.
+    ``github_summary``: the file in which GitHub Actions takes a job's summary. ``html``: where the viewer goes.
     """
 
     enabled: bool = False
@@ -59,6 +59,7 @@ class Settings:
     run: str = ""
     worker: str | None = None
     github_summary: Path | None = None
+    html: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,12 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
         help="whose traces are printed as trees; failed: in the report of the failure (default: failed)",
     )
+    group.addoption(
+        "--crewai-trace-html",
+        metavar="PATH",
+        default=None,
+        help="write a viewer of the traces, one HTML file; unless told otherwise, traces every test and keeps all",
+    )
     parser.addini("crewai_trace_keep", "whose traces stay on disk: failed, all or none (default: failed)", default=None)
     parser.addini("crewai_trace_dir", f"the folder that traces stay in (default: {FOLDER})", default=None)
     parser.addini("crewai_trace_show", "whose traces are printed: failed, all or none (default: failed)", default=None)
@@ -174,13 +181,21 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
     for name in PATTERNS:
         _check_patterns(name, config.getini(name))
     block_network = _ini_bool(config, "crewai_block_network")
+    html = _html(config)
     options: Iterable[tuple[bool | None, str]] = (
         (config.getoption("crewai_trace"), "command line"),
         (_environment_bool(config, environ), ENVIRONMENT),
         (_ini_bool(config, "crewai_trace"), "ini"),
+        (True if html is not None else None, "--crewai-trace-html"),
         (False, "default"),
     )
     enabled, source = next((enabled, source) for enabled, source in options if enabled is not None)
+    keep = _which(config, environ, "crewai_trace_keep", default="failed" if html is None else "all")
+    if html is not None and keep == "none":
+        raise pytest.UsageError(
+            "--crewai-trace-html shows the traces that are kept, and --crewai-trace-keep=none keeps none;"
+            " valid with it: failed, all"
+        )
     folder, folder_is_default = _folder(config, environ)
     worker = getattr(config, "workerinput", {})
     return Settings(
@@ -188,7 +203,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
         source=source,
         guard=guard is not False,
         block_network=block_network is not False,
-        keep=_which(config, environ, "crewai_trace_keep"),
+        keep=keep,
         folder=folder,
         folder_is_default=folder_is_default,
         most_bytes=_most_bytes(config),
@@ -196,7 +211,23 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
         run=worker.get(RUN) or f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}",
         worker=worker.get("workerid"),
         github_summary=_github_summary(environ),
+        html=html,
     )
+
+
+def _html(config: pytest.Config) -> Path | None:
+    given = config.getoption("crewai_trace_html")
+    if given is None:
+        return None
+    path = config.invocation_params.dir / Path(given).expanduser()
+    if not hasattr(config, "workerinput"):  # xdist's controller writes it
+        from pytest_crewai_trace.report.target import ViewerError, check
+
+        try:
+            check(path)
+        except ViewerError as error:
+            raise pytest.UsageError(f"--crewai-trace-html: {error}") from None
+    return path
 
 
 def _github_summary(environ: Mapping[str, str]) -> Path | None:
@@ -205,7 +236,7 @@ def _github_summary(environ: Mapping[str, str]) -> Path | None:
     return Path(path) if path and "PYTEST_CURRENT_TEST" not in environ else None
 
 
-def _which(config: pytest.Config, environ: Mapping[str, str], name: str) -> Which:
+def _which(config: pytest.Config, environ: Mapping[str, str], name: str, default: Which = "failed") -> Which:
     """One of ``WHICH``: the option ``--crewai-trace-keep`` over CREWAI_TRACE_KEEP over ini."""
     variable = name.upper()
     for value, where in (
@@ -217,7 +248,7 @@ def _which(config: pytest.Config, environ: Mapping[str, str], name: str) -> Whic
             if value not in WHICH:
                 raise pytest.UsageError(f"{where}: {value!r}; valid: {', '.join(WHICH)}")
             return cast("Which", value)
-    return "failed"
+    return default
 
 
 def _folder(config: pytest.Config, environ: Mapping[str, str]) -> tuple[Path, bool]:

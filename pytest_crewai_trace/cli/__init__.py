@@ -78,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     merge.add_argument("-o", "--output", required=True, metavar="DIR")
     merge.add_argument("--force", action="store_true", help="also into a folder that holds other things")
 
+    html = _add(commands, "html", _html, "the viewer: one HTML file that shows traces in a browser")
+    html.add_argument("folders", nargs="*", metavar="DIR", help="default: the last run in the trace folder")
+    html.add_argument("-o", "--output", required=True, metavar="FILE")
+    html.add_argument("--force", action="store_true", help="replace a file that is there and is no viewer")
+
     export = _add(commands, "export", _export, "traces for other programs")
     export.add_argument("what", nargs="*", metavar="PATH|TEST", help="trace files, folders, or parts of test ids")
     export.add_argument("--format", required=True, choices=("otlp-json", "chrome", "jsonl"))
@@ -147,6 +152,12 @@ def _merge(given: argparse.Namespace) -> int:
     from pytest_crewai_trace.cli.merge import merge
 
     return merge(given.folders, given.output, force=given.force)
+
+
+def _html(given: argparse.Namespace) -> int:
+    from pytest_crewai_trace.cli.html import html
+
+    return html(given.folders, given.output, force=given.force)
 
 
 def _export(given: argparse.Namespace) -> int:

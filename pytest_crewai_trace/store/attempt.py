@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 from pytest_crewai_trace.trace.usage import Usage
 
@@ -19,8 +19,9 @@ BAD: frozenset[Outcome] = frozenset({"failed", "error", "interrupted", "crashed"
 class Attempt(BaseModel):
     """One attempt at one test: which it was, how it ended, where it ran.
 
-    ``durations`` are seconds by phase (setup, call, teardown). ``message`` is what the failure said. ``costs`` are
-    dollars by model, ``None`` where a model has no price. ``versions``, ``git`` and ``ci`` hold what could be found.
+    ``durations`` are seconds by phase (setup, call, teardown). ``message`` is what the failure said, ``about`` the
+    numbers of the spans that it is about. ``costs`` are dollars by model, ``None`` where a model has no price, and
+    ``prices`` by LLM call. ``versions``, ``git`` and ``ci`` hold what could be found.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,9 +34,11 @@ class Attempt(BaseModel):
     started_at: datetime | None = None
     durations: dict[str, float] = {}
     message: str | None = None
+    about: tuple[NonNegativeInt, ...] = ()
     spans: int = 0
     usage: Usage = Usage()
     costs: dict[str, str | None] = {}
+    prices: dict[int, Decimal | None] = {}
     tool_seconds: float = 0.0
     versions: dict[str, str] = {}
     git: dict[str, str] = {}

@@ -36,14 +36,22 @@ class Stored:
         Raises:
             TraceDocumentError: it is not whole, or not a trace.
         """
+        return Trace.from_json(self.text())
+
+    def text(self) -> bytes:
+        """The trace as ``Trace.from_json`` takes it.
+
+        Raises:
+            TraceDocumentError: it is not whole.
+        """
         with _opened(self.path) as file:
             if self._whole:
-                return Trace.from_json(file.read(MOST_BYTES))
+                return file.read(MOST_BYTES)
             size = _header(file).get("trace_bytes")
             text = file.read(MOST_BYTES).removesuffix(b"\n")
         if len(text) != size:
             raise TraceDocumentError(f"truncated: {len(text):,} of {size!r} bytes")
-        return Trace.from_json(text)
+        return text
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,13 @@ class Found:
     def runs(self) -> list[str]:
         """The runs, the latest last."""
         return sorted({one.attempt.run for one in self.stored})
+
+    def of_run(self, run: str) -> Found:
+        """Only the traces of one run."""
+        return Found(
+            tuple(one for one in self.stored if one.attempt.run == run),
+            tuple((path, why) for path, why in self.skipped if run in path.parts),
+        )
 
 
 def read(path: Path) -> Stored:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
@@ -15,6 +16,7 @@ from pytest_crewai_trace.trace.span import AnySpan, LLMSpan
 from pytest_crewai_trace.trace.trace import Trace
 
 SCHEMA_VERSION = 1
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SPANS = TypeAdapter(list[AnySpan])
 
 
@@ -79,7 +81,8 @@ def load(text: str | bytes) -> Trace:
     """The trace that ``dump`` wrote."""
     try:
         document = json.loads(text, parse_constant=_no_number, parse_float=_float)
-        json.dumps(document, ensure_ascii=False).encode()  # lone surrogates, which could not be written again
+        if _SURROGATE.search(text if isinstance(text, bytes) else text.encode()):
+            json.dumps(document, ensure_ascii=False).encode()  # alone, they could not be written again
     except (ValueError, RecursionError) as error:
         raise _not_a_trace(f"not JSON ({error})") from None
     version = document.get("schema_version") if isinstance(document, dict) else None

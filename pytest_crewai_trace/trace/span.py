@@ -41,7 +41,7 @@ class SpanEvent(_Value):
     """
 
     name: str
-    attributes: dict[str, Any] = {}
+    attributes: dict[str, Any] = Field(default_factory=dict)
     time: float = 0.0
     note: str | None = None
 
@@ -53,7 +53,7 @@ class ToolCall(_Value):
     """
 
     name: str
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default_factory=dict)
     result: Any = None
     error: str | None = None
     agent: str | None = None
@@ -104,7 +104,7 @@ class Origin(_Value):
     end_sequence: int | None = None
     started_at: datetime | None = None
     own_thread: bool = True
-    identifiers: dict[str, str] = {}
+    identifiers: dict[str, str] = Field(default_factory=dict)
 
 
 class Span(Queries, BaseModel):
@@ -253,7 +253,7 @@ class LLMSpan(Span):
     model: str = ""
     messages: Messages = Field(default_factory=Messages)
     tool_definitions: tuple[Any, ...] = ()
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default_factory=dict)
     response: Any = None
     requested_tool_calls: tuple[ToolCall, ...] = ()
     call_type: str | None = None
@@ -287,7 +287,7 @@ class ToolSpan(Span):
     """One attempt at a tool call; a retried call is several. ``mcp_server`` names the server of an MCP tool."""
 
     kind: Literal["tool"] = "tool"
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default_factory=dict)
     result: Any = None
     cached: bool = False
     attempt: int = 1

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.span import LLMSpan
+    from pytest_crewai_trace.trace.trace import Trace
 
 # The names under which crewAI's providers report one number (their ``_extract_*_token_usage`` and
 # ``UsageMetrics.from_provider_dict``); the first that is present counts.
@@ -207,6 +208,14 @@ def _price(model: str, counts: tuple[int, int, int, int], at: datetime | None) -
             continue
         return Decimal(price.total_price)
     return None
+
+
+def prices(trace: Trace) -> dict[int, Decimal | None]:
+    """What each LLM call of a trace cost, by the number of its span, as ``cost_of_call`` has it."""
+    return {
+        span.id: cost_of_call(span.model, span.call_usage, span.origin.started_at)
+        for span in trace.tree.inside(None, "llm")
+    }
 
 
 # crewAI's provider prefixes where genai-prices has another id.

@@ -1,0 +1,311 @@
+"""The viewer in a real Chromium. Every page is checked for requests, messages and scripts that are not ours."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.spans import span, trace
+from tests.support.viewer import BEFORE, RUN, call
+
+
+def names(page):
+    return [row.inner_text() for row in page.locator("#tests .row > div:first-child .name").all()]
+
+
+def open_test(page, name):
+    page.locator("#tests .row", has_text=name).first.click()
+    page.wait_for_selector("#timeline .row")
+
+
+def spans(page):
+    return page.locator("#timeline .row").all()
+
+
+def active(page):
+    """What a screen reader would say of the row that is active."""
+    box = page.evaluate("document.activeElement.getAttribute('aria-activedescendant')")
+    return page.evaluate("id => document.getElementById(id).getAttribute('aria-label')", box)
+
+
+def test_the_list_shows_failed_tests_first(opened, mixed):
+    page = opened(mixed)
+    assert names(page) == ["test_failing", "test_raising", "test_research", "test_parallel", "test_large"]
+    first = page.locator("#tests .row").first.inner_text()
+    assert "AssertionError: expected: no errors" in first
+    assert page.locator("#summary").inner_text().startswith("5 tests · 2 failed · ")
+
+
+def test_filter_search_and_order(opened, mixed):
+    page = opened(mixed)
+    page.get_by_role("button", name="error 1").click()
+    assert names(page) == ["test_raising"]
+    page.get_by_role("button", name="failed 1").click()
+    assert names(page) == ["test_failing", "test_raising"]
+    page.get_by_role("button", name="error 1").click()
+    page.get_by_role("button", name="failed 1").click()
+    page.fill("#search", "WRITER test_crew")
+    assert names(page) == ["test_research"]
+    assert page.locator("#matches").inner_text() == "1 of 5 tests"
+    page.fill("#search", "no such test")
+    assert names(page) == []
+    page.fill("#search", "")
+    page.select_option("#order", "tokens")
+    assert names(page)[:2] == ["test_large", "test_research"]
+
+
+def test_totals_of_the_run(opened, mixed):
+    page = opened(mixed)
+    table = page.get_by_role("table", name="By agent")
+    assert table.get_by_role("row", name="Researcher").inner_text().split("\t")[:4] == [
+        "Researcher",
+        "2",
+        "0",
+        "14.00 s",
+    ]
+    assert (
+        page.get_by_role("table", name="By tool").get_by_role("row", name="fetch").inner_text().split("\t")[2] == "✕ 1"
+    )
+    assert "2,000 spans" not in page.locator("main").inner_text()
+
+
+def test_a_failed_test_opens_where_it_failed(opened, mixed):
+    page = opened(mixed)
+    open_test(page, "test_failing")
+    assert "actual: 1 span failed" in page.locator("main section.error").first.inner_text()
+    assert page.locator("#span h3").inner_text() == "tool fetch"
+    assert "RuntimeError: too slow" in page.locator("#span").inner_text()
+    assert page.locator("#span h4").all_inner_texts() == ["Error", "Arguments"]
+    assert "https://example.org/long" in page.locator("#span").inner_text()
+    page.locator("#timeline .row").first.click()
+    assert page.locator("#span h3").inner_text() == "crew crew"
+    page.get_by_role("button", name="Where it failed").click()
+    assert page.locator("#span h3").inner_text() == "tool fetch"
+
+
+def test_tokens_cost_and_the_conversation(opened, mixed):
+    page = opened(mixed)
+    open_test(page, "test_research")
+    page.get_by_role("treeitem", name="llm gpt-4o-mini").nth(1).click()
+    panel = page.locator("#span")
+    facts = dict(zip(panel.locator("dt").all_inner_texts(), panel.locator("dd").all_inner_texts(), strict=False))
+    assert (facts["Tokens"], facts["Input"], facts["Cost"]) == ("1,200 tokens", "1,000", "$0.00027")
+    said = [message.inner_text() for message in panel.locator(".message").all()]
+    assert [text.split("\n")[0].lower() for text in said] == ["system", "user", "assistant", "tool", "answer"]
+    assert "calls search" in said[2]
+    assert "Three articles were found." in said[4]
+
+
+def test_parallel_branches_stand_beside_each_other_on_one_scale(opened, mixed):
+    page = opened(mixed)
+    open_test(page, "test_parallel")
+    left, right = (
+        page.get_by_role("treeitem", name=f"method {name},").locator(".bar").bounding_box()
+        for name in ("left", "right")
+    )
+    track = page.locator(".track").first.bounding_box()
+    assert left["y"] < right["y"]
+    assert left["x"] < right["x"] < left["x"] + left["width"]
+    # Eleven moments: the left branch began at the third and ended at the seventh.
+    assert left["width"] / track["width"] == pytest.approx(3 / 11, abs=0.1)
+    assert "did not end" in page.get_by_role("treeitem", name="method waits").get_attribute("aria-label")
+
+
+def test_expand_and_collapse(opened, mixed):
+    page = opened(mixed)
+    open_test(page, "test_research")
+    assert len(spans(page)) == 9
+    page.get_by_role("treeitem", name="task research").locator(".fold").click()
+    assert len(spans(page)) == 5
+    page.get_by_role("button", name="Collapse all").click()
+    assert len(spans(page)) == 1
+    page.get_by_role("button", name="Expand all").click()
+    assert len(spans(page)) == 9
+
+
+def test_only_what_is_in_view_is_rendered(opened, mixed):
+    page = opened(mixed)
+    open_test(page, "test_large")
+    page.get_by_role("button", name="Expand all").click()
+    page.locator("#timeline").focus()
+    page.keyboard.press("End")
+    assert active(page).startswith("tool tool 1996")
+    assert page.locator("#timeline .row").count() < 60
+    assert page.locator("#timeline .row[aria-selected=true]").get_attribute("aria-posinset") == "1997"
+    assert page.locator("#timeline .row[aria-selected=true]").get_attribute("aria-setsize") == "1997"
+
+
+def test_the_keyboard_alone_suffices(opened, mixed):
+    page = opened(mixed)
+    press = page.keyboard.press
+    press("/")
+    page.keyboard.type("test_")
+    press("ArrowDown")
+    assert active(page).startswith("failed, tests/test_crew.py::test_failing")
+    press("ArrowDown")
+    press("ArrowDown")
+    press("Enter")
+    page.wait_for_selector("#timeline .row")
+    assert page.evaluate("document.activeElement.innerText").endswith("test_research")
+    while page.evaluate("document.activeElement.id") != "timeline":
+        press("Tab")
+    press("Home")
+    assert active(page).startswith("crew crew")
+    press("ArrowLeft")
+    assert page.locator("#timeline .row").first.get_attribute("aria-expanded") == "false"
+    press("ArrowRight")
+    press("ArrowRight")
+    assert active(page).startswith("task research")
+    for _ in range(3):
+        press("ArrowDown")
+    assert active(page).startswith("tool search")
+    press("Enter")
+    assert page.evaluate("document.activeElement.innerText") == "tool search"
+    press("Escape")
+    assert page.evaluate("document.activeElement.id") == "timeline"
+    press("ArrowLeft")
+    assert active(page).startswith("agent Researcher")
+    press("Escape")
+    assert page.evaluate("document.activeElement.id") == "tests"
+    press("Home")
+    press("Enter")
+    page.wait_for_selector("#timeline .marked")
+    press("f")
+    assert active(page).startswith("tool fetch")
+
+
+def test_every_control_says_what_it_is(opened, mixed):
+    page = opened(mixed)
+    open_test(page, "test_failing")
+    nameless = page.evaluate(NAMELESS)
+    assert nameless == []
+    assert page.locator("main h2").count() == 1
+    assert page.evaluate("document.documentElement.lang") == "en"
+
+
+def test_a_test_has_an_address(opened, mixed):
+    page = opened(mixed)
+    open_test(page, "test_parallel")
+    page.get_by_role("treeitem", name="method left").click()
+    where = "#" + page.url.partition("#")[2]
+    again = opened(mixed, where=where)
+    again.wait_for_selector("#timeline .row")
+    assert again.locator("#span h3").inner_text() == "method left"
+    page.go_back()
+    page.wait_for_selector("main table")
+    nowhere = opened(mixed, where="#no-such-test/%zz")
+    assert nowhere.locator("main h2").inner_text() == "The whole run"
+
+
+def test_compared_with_an_earlier_run(opened, folder):
+    folder.keep("t.py::test", "passed", trace(span("tool", "before")), run=BEFORE)
+    folder.keep("t.py::test", "failed", trace(span("tool", "now")), run=RUN)
+    page = opened(folder.view())
+    page.locator("#tests .row", has_text="failed").click()
+    page.get_by_text("Compared with the run that passed").click()
+    assert "before" in page.locator(".diff .gone").first.inner_text()
+    assert "now" in page.locator(".diff .new").first.inner_text()
+
+
+def test_one_test_is_open_at_once(opened, folder):
+    folder.keep("t.py::test", "passed", trace(span("tool", "only")))
+    page = opened(folder.view())
+    page.wait_for_selector("#timeline .row")
+
+
+def test_no_trace_at_all(opened, folder):
+    folder.path.mkdir()
+    page = opened(folder.view())
+    assert page.locator("#summary").inner_text() == "0 tests · none failed · 0 LLM calls"
+
+
+def test_a_damaged_trace_is_told(opened, folder):
+    folder.keep("t.py::one", "passed", trace(span("tool", "a")))
+    folder.keep("t.py::two", "passed", trace(span("tool", "b")))
+    path = folder.view()
+    text = path.read_text("utf-8")
+    start = text.index('id="trace-0">"') + len('id="trace-0">"')
+    path.write_text(text[:start] + "AAAA" + text[start + 4 :], "utf-8")
+    page = opened(path)
+    page.locator("#tests .row").first.click()
+    assert "cannot be read" in page.get_by_role("alert").inner_text()
+    open_test(page, "two")
+
+
+def test_a_browser_that_cannot_unpack(browser, mixed):
+    context = browser.new_context()
+    context.add_init_script("delete window.DecompressionStream")
+    page = context.new_page()
+    page.goto(mixed.as_uri())
+    assert "this browser cannot unpack gzip" in page.get_by_role("alert").inner_text()
+    context.close()
+
+
+def test_without_javascript(browser, mixed):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(mixed.as_uri())
+    assert "with JavaScript, which is off" in page.locator("noscript").inner_text()
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_can_be_read_in_both_schemes(opened, mixed, scheme):
+    """At least 4.5 to 1 between every text and what is behind it (WCAG AA)."""
+    page = opened(mixed, color_scheme=scheme)
+    open_test(page, "test_failing")
+    poor = page.evaluate(CONTRAST)
+    assert poor == []
+
+
+def test_a_phone(opened, mixed):
+    page = opened(mixed, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    page.locator("#tests .row", has_text="test_failing").tap()
+    page.wait_for_selector("#timeline .row")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert not page.locator("#tests").is_visible()
+    page.get_by_role("button", name="All tests").tap()
+    page.wait_for_selector("#tests .row")
+
+
+def test_messages_that_an_earlier_call_had_are_folded(opened, folder):
+    from pytest_crewai_trace.trace.messages import Messages
+
+    first = Messages([{"role": "user", "content": f"message {number}"} for number in range(3)])
+    second = Messages([{"role": "user", "content": "message 3"}], first, 3)
+    third = Messages([{"role": "user", "content": "other"}], second, 2)
+    folder.keep("t.py::test", "passed", trace(call(messages=first), call(messages=second), call(messages=third)))
+    page = opened(folder.view())
+    page.wait_for_selector("#timeline .row")
+    page.locator("#timeline .row").nth(2).click()
+    assert "message 0" not in page.locator("#span").inner_text()
+    page.get_by_text("2 messages that an earlier call had too").click()
+    assert page.locator("#span .message pre").all_inner_texts() == ["message 0", "message 1", "other", "done"]
+
+
+NAMELESS = """() => {
+  const named = (one) => one.ariaLabel || one.innerText.trim() || one.labels?.length;
+  const silent = ["presentation", "status", "alert"];
+  return [...document.querySelectorAll("button, input, select, summary, [tabindex='0'], [role]")]
+    .filter((one) => !silent.includes(one.getAttribute("role")) && !named(one)).map((one) => one.outerHTML);
+}"""
+CONTRAST = """() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const linear = (part) => (part / 255 <= 0.03928 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const behind = (one) => {
+    for (let at = one; at; at = at.parentElement) {
+      const back = parse(getComputedStyle(at).backgroundColor);
+      if (back.length === 3 || back[3] === 1) return back;
+    }
+    return [255, 255, 255];
+  };
+  const told = (one) => [...one.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
+  const poor = [];
+  for (const one of document.querySelectorAll("body *")) {
+    if (!one.checkVisibility() || !told(one) || one.closest("script, style, option")) continue;
+    const [a, b] = [light(parse(getComputedStyle(one).color)), light(behind(one))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) poor.push(`${one.className} ${one.textContent.trim().slice(0, 20)}: ${ratio.toFixed(2)}`);
+  }
+  return poor;
+}"""
