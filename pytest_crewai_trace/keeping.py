@@ -18,6 +18,8 @@ from pytest_crewai_trace.trace.usage import Usage, prices
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_crewai_trace.publish.native import NativeTracing
+    from pytest_crewai_trace.publish.packing import PackedOnReport, Packing
     from pytest_crewai_trace.report.terminal import Counts
 
 _LONGEST_MESSAGE = 10_000
@@ -50,6 +52,7 @@ class Keeping:
         )
         self._cleaned: tuple[Trace, Trace] | None = None
         self._told_of_hook = False
+        self._packs: Packing | None = None
 
     def clean(self, trace: Trace) -> Trace:
         """A trace as it may be shown; that of the running test is made once."""
@@ -65,12 +68,18 @@ class Keeping:
         counts: Counts,
         attempt: int,
         about: tuple[int, ...] = (),
-    ) -> KeptOnReport | None:
-        """Write the trace of an attempt that has ended, if it is one of those that stay."""
+        native: NativeTracing | None = None,
+    ) -> tuple[KeptOnReport | None, PackedOnReport | None]:
+        """Write the trace of an attempt that has ended, and what is to be published of it, if it is one of those that
+        stay, or are to be sent.
+        """
         outcome, keep = outcome_of(phases), keep_of(item, self.settings)
-        stays = keep == "all" or (keep == "failed" and outcome in BAD)
-        if not stays or (trace.empty and trace.complete):
-            return None
+        stays, publish = keep == "all" or (keep == "failed" and outcome in BAD), self.settings.publish
+        goes = native is not None and publish is not None and (publish.which == "all" or outcome in BAD)
+        if not (stays or goes) or (trace.empty and trace.complete):
+            if native is not None:
+                native.discard()
+            return None, None
         facts = Attempt(
             test_id=item.nodeid,
             outcome=outcome,
@@ -86,7 +95,19 @@ class Keeping:
             tool_seconds=round(counts["tool_seconds"], 6),
             **self._around(),
         )
-        return self._kept(facts, trace)
+        name, packed = self._store.name(facts), None
+        if native is not None and goes:
+            packed = self._packing().pack(item, facts, trace, native, name)
+            stays = stays or packed["held"] is not None  # kept for later
+        return self._kept(facts, trace, name) if stays else None, packed
+
+    def _packing(self) -> Packing:
+        from pytest_crewai_trace.publish.packing import Packing
+
+        if self._packs is None:
+            how_much = "redacted" if self.settings.publish is None else self.settings.publish.content
+            self._packs = Packing(self._store, self.cleaning, how_much, self._root)
+        return self._packs
 
     def keep_crashed(self, test_id: str, worker: str | None, message: str) -> KeptOnReport | None:
         """Write down that a test took its process with it, and its trace."""
@@ -96,7 +117,7 @@ class Keeping:
             incomplete=("the process died, and with it the trace of this test",), origin=TraceOrigin(test_id=test_id)
         )
         facts = Attempt(test_id=test_id, outcome="crashed", message=message, **{**self._around(), "worker": worker})
-        return self._kept(facts, trace)
+        return self._kept(facts, trace, self._store.name(facts))
 
     def _around(self) -> dict[str, Any]:
         return {
@@ -119,8 +140,8 @@ class Keeping:
     def _from_here(self, path: Path) -> str:
         return (path.relative_to(self._here) if path.is_relative_to(self._here) else path).as_posix()
 
-    def _kept(self, facts: Attempt, trace: Trace) -> KeptOnReport:
-        kept = self._store.keep(facts, trace)
+    def _kept(self, facts: Attempt, trace: Trace, name: str) -> KeptOnReport:
+        kept = self._store.keep(facts, trace, name)
         shown = None if kept.path is None else self._from_here(kept.path)
         return KeptOnReport(path=shown, problem=kept.problem or self._hook_problem(), dropped=kept.dropped)
 

@@ -65,6 +65,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_crewai_trace.viewing import Viewer
 
         config.pluginmanager.register(Viewer(config))
+    if config.stash[settings.SETTINGS].publish is not None and not hasattr(config, "workerinput"):
+        from pytest_crewai_trace.publish.session import Publisher
+
+        config.pluginmanager.register(Publisher(config))
     if config.stash[settings.SETTINGS].enabled:
         _start(config)
 

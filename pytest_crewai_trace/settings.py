@@ -7,12 +7,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import pytest
+
+from pytest_crewai_trace.publish import options as publish_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,6 +47,7 @@ class Settings:
     ``keep``: whose traces stay in ``folder``, which holds at most ``most_bytes``; ``run`` names those of this session.
     ``show``: whose trees are printed.
     ``github_summary``: the file in which GitHub Actions takes a job's summary. ``html``: where the viewer goes.
+    ``publish``: what is sent to CrewAI AMP, ``None`` for nothing.
     """
 
     enabled: bool = False
@@ -60,6 +63,7 @@ class Settings:
     worker: str | None = None
     github_summary: Path | None = None
     html: Path | None = None
+    publish: publish_options.Publishing | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,7 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
         help="write a viewer of the traces, one HTML file; unless told otherwise, traces every test and keeps all",
     )
+    publish_options.add_options(group, parser)
     parser.addini("crewai_trace_keep", "whose traces stay on disk: failed, all or none (default: failed)", default=None)
     parser.addini("crewai_trace_dir", f"the folder that traces stay in (default: {FOLDER})", default=None)
     parser.addini("crewai_trace_show", "whose traces are printed: failed, all or none (default: failed)", default=None)
@@ -182,11 +187,13 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
         _check_patterns(name, config.getini(name))
     block_network = _ini_bool(config, "crewai_block_network")
     html = _html(config)
+    publish = publish_options.resolve(partial(_said, config, _own(environ)))
     options: Iterable[tuple[bool | None, str]] = (
         (config.getoption("crewai_trace"), "command line"),
         (_environment_bool(config, environ), ENVIRONMENT),
         (_ini_bool(config, "crewai_trace"), "ini"),
         (True if html is not None else None, "--crewai-trace-html"),
+        (True if publish is not None else None, publish_options.OPTION),
         (False, "default"),
     )
     enabled, source = next((enabled, source) for enabled, source in options if enabled is not None)
@@ -212,6 +219,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
         worker=worker.get("workerid"),
         github_summary=_github_summary(environ),
         html=html,
+        publish=publish,
     )
 
 
@@ -231,13 +239,20 @@ def _html(config: pytest.Config) -> Path | None:
 
 
 def _github_summary(environ: Mapping[str, str]) -> Path | None:
-    path = environ.get("GITHUB_STEP_SUMMARY")
-    # A pytest that a test of another one runs: the summary is the outer one's.
-    return Path(path) if path and "PYTEST_CURRENT_TEST" not in environ else None
+    path = _own(environ).get("GITHUB_STEP_SUMMARY")
+    return Path(path) if path else None
 
 
 def _which(config: pytest.Config, environ: Mapping[str, str], name: str, default: Which = "failed") -> Which:
-    """One of ``WHICH``: the option ``--crewai-trace-keep`` over CREWAI_TRACE_KEEP over ini."""
+    """One of ``WHICH``."""
+    value, where = _said(config, environ, name) or (default, "")
+    if value not in WHICH:
+        raise pytest.UsageError(f"{where}: {value!r}; valid: {', '.join(WHICH)}")
+    return value
+
+
+def _said(config: pytest.Config, environ: Mapping[str, str], name: str) -> tuple[str, str] | None:
+    """What a setting was given, and where: the option ``--crewai-trace-keep`` over CREWAI_TRACE_KEEP over ini."""
     variable = name.upper()
     for value, where in (
         (config.getoption(name), "command line"),
@@ -245,10 +260,13 @@ def _which(config: pytest.Config, environ: Mapping[str, str], name: str, default
         (_ini_text(config, name), f"ini {name}"),
     ):
         if value:
-            if value not in WHICH:
-                raise pytest.UsageError(f"{where}: {value!r}; valid: {', '.join(WHICH)}")
-            return cast("Which", value)
-    return default
+            return str(value), where
+    return None
+
+
+def _own(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment, as far as it is meant for this run: not that of a test that runs pytest."""
+    return {} if "PYTEST_CURRENT_TEST" in environ else environ
 
 
 def _folder(config: pytest.Config, environ: Mapping[str, str]) -> tuple[Path, bool]:

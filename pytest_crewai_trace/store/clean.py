@@ -92,6 +92,10 @@ class Cleaning:
     def value(self, value: Any, where: str) -> Any:
         return self._redactor.value(value, where)
 
+    def known(self, value: Any) -> Any:
+        """Plain data without the secrets of the environment, and with all others."""
+        return self._redactor.known(value)
+
     def text_of(self, trace: Trace) -> str:
         """The document of a trace as JSON, without secrets and of at most ``MOST_BYTES``."""
         cleaned = 0
@@ -99,7 +103,7 @@ class Cleaning:
             if most_spans != cleaned:
                 document, cleaned = self._clean(to_document(trace, most_spans=most_spans)), most_spans
             # Cut where no secret is left: half of one would not be found.
-            text = as_text(document if most is None else _shortened(document, most))
+            text = as_text(document if most is None else shortened(document, most))
             if len(text) <= MOST_BYTES and len(text.encode()) <= MOST_BYTES:
                 break
         return text
@@ -146,10 +150,10 @@ class Cleaning:
         return made
 
 
-def _shortened(value: Any, most: int) -> Any:
+def shortened(value: Any, most: int) -> Any:
     """Plain data with its long texts cut, each with a mark that says how much is gone."""
     if isinstance(value, str):
         return value if len(value) <= most else f"{value[:most]}… [{len(value) - most:,} more characters]"
     if isinstance(value, dict):
-        return {key: _shortened(item, most) for key, item in value.items()}
-    return [_shortened(item, most) for item in value] if isinstance(value, list) else value
+        return {key: shortened(item, most) for key, item in value.items()}
+    return [shortened(item, most) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,146 @@
+"""Publishes the traces of a session when it ends, in the one process that talks to the user."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_crewai_trace.report.terminal import plural
+from pytest_crewai_trace.settings import SETTINGS
+from pytest_crewai_trace.store.attempt import BAD
+from pytest_crewai_trace.trace.render import printable
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+    from pytest_crewai_trace.publish.packing import PackedOnReport
+    from pytest_crewai_trace.publish.sending import Outcome
+
+# Pages of executions in AMP, by AMP's key of them.
+LINKS: pytest.StashKey[dict[str, str]] = pytest.StashKey()
+_MOST_LINKS = 20
+_PROPERTY = "crewai_amp"
+
+
+class Publisher:
+    """Registered where something is to be published, and not in a worker of xdist."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._settings = config.stash[SETTINGS]
+        self._packed: dict[str, PackedOnReport] = {}
+        self._tests: dict[str, tuple[str, str]] = {}  # what became of it, and the test, by execution
+        self._said: list[str] = []
+        self._outcome: Outcome | None = None
+        config.stash[LINKS] = {}
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        packed: PackedOnReport | None = getattr(report, "crewai_trace_packed", None)
+        if packed is not None:
+            self._packed[packed["execution"]] = packed
+            self._tests[packed["execution"]] = (str(report.crewai_trace["outcome"]), report.nodeid)
+
+    # Before those who write what they say to a file: JUnit XML, the viewer.
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if self._config.getoption("collectonly"):
+            return
+        interrupted = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+        complete = False
+        try:
+            complete = self._publish(interrupted=interrupted)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the outcomes of the tests stand
+            self._said.append(f"traces could not be published: {type(error).__name__}: {printable(str(error))}")
+        publish = self._settings.publish
+        if not complete and publish is not None and publish.strict and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            self._said.append("exit code 1, because of --crewai-trace-publish-strict")
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        for line in self._said:
+            terminalreporter.write_line(f"crewai-trace: {line}")
+
+    def _publish(self, *, interrupted: bool) -> bool:
+        """Send what waits; whether AMP has all of it."""
+        publish = self._settings.publish
+        if publish is None or not self._packed:
+            whose = "of a failed test" if publish is not None and publish.which == "failed" else "of a test"
+            self._said.append(f"there was no trace {whose} to publish")
+            return True
+        held = [packed for packed in self._packed.values() if packed["held"] is not None]
+        self._said += self._problems(held)
+        going = len(self._packed) - len(held)
+        if interrupted and going:
+            self._said.append(f"interrupted: {plural(going, 'trace')} kept, for: {self._command}")
+        elif going:
+            return self._send({str(packed["envelope"]) for packed in held}) and not held
+        return False
+
+    def _problems(self, held: list[PackedOnReport]) -> Iterator[str]:
+        for reason in dict.fromkeys(packed["held"] for packed in held):
+            number = sum(packed["held"] == reason for packed in held)
+            yield f"{plural(number, 'trace')} kept, not published: {printable(str(reason))}"
+        for problem in dict.fromkeys(packed["problem"] for packed in self._packed.values() if packed["problem"]):
+            yield printable(str(problem))
+
+    def _send(self, held: set[str]) -> bool:
+        from pytest_crewai_trace.publish import outbox
+        from pytest_crewai_trace.publish.credentials import NoAccess, find_access
+        from pytest_crewai_trace.publish.sending import Sending, lines
+
+        publish, folder = self._settings.publish, self._settings.folder / self._settings.run
+        if publish is None:
+            return True
+        items = [item for item in outbox.find([folder]) if item.waits and item.path.name not in held]
+        access = find_access(os.environ, anonymous=publish.anonymous)
+        if isinstance(access, NoAccess):
+            number = plural(len(items), "trace")
+            self._said.append(f"nothing was published: {access.reason}; {number} kept, for: {self._command}")
+            return False
+        outcome = Sending(access, seconds=publish.seconds).send(items)
+        self._said += [*lines(outcome, self._place), *self._linked(outcome)]
+        self._config.stash[LINKS].update(outcome.links)
+        _put_into_junit(self._config.pluginmanager, outcome.links)
+        return outcome.complete
+
+    def _linked(self, outcome: Outcome) -> Iterator[str]:
+        """The addresses, those of tests that somebody has to look at first."""
+        linked = [(*self._tests.get(execution, ("", "")), url) for execution, url in outcome.links.items()]
+        linked.sort(key=lambda one: (one[0] not in BAD, one[1]))
+        for ended, test, url in linked[:_MOST_LINKS]:
+            yield f"  {ended:<6} {printable(test)}  {printable(url)}"
+        if len(linked) > _MOST_LINKS:
+            yield f"  and {len(linked) - _MOST_LINKS} more"
+
+    @property
+    def _place(self) -> str:
+        folder, here = self._settings.folder, self._config.invocation_params.dir
+        return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
+
+    @property
+    def _command(self) -> str:
+        return f"crewai-trace publish {self._place}"
+
+
+def _put_into_junit(plugins: pytest.PytestPluginManager, links: dict[str, str]) -> None:
+    """Give each test that is in pytest's JUnit XML, and has the property of its execution, that of its page."""
+    from xml.etree import ElementTree
+
+    for plugin in plugins.get_plugins():
+        if type(plugin).__name__ != "LogXML":
+            continue
+        for reporter in getattr(plugin, "node_reporters_ordered", ()):
+            for properties in reporter.to_xml().iter("properties"):
+                told = {each.get("name"): each.get("value") for each in properties}
+                url = links.get(str(told.get("crewai_execution")))
+                if url is not None and _PROPERTY not in told:
+                    ElementTree.SubElement(properties, "property", name=_PROPERTY, value=url)
+
+
+def link_of(config: pytest.Config, report: Any) -> str | None:
+    """The page in AMP of the attempt that a report is of."""
+    packed: PackedOnReport | None = getattr(report, "crewai_trace_packed", None)
+    return None if packed is None else config.stash.get(LINKS, {}).get(packed["execution"])
