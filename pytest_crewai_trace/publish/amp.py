@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from pytest_crewai_trace.publish.delivery import Delivery, Parcel, Progress, Sent
+from pytest_crewai_trace.publish.retry import Timing
+
 if TYPE_CHECKING:
     from pytest_crewai_trace.publish.credentials import Access
-    from pytest_crewai_trace.publish.delivery import Delivery, Parcel, Progress, Sent
 
 
 class Amp:
     """Sends traces to AMP: ``connections`` at a time, ``request_timeout`` seconds a request, ``total_timeout`` in all.
 
-    ``with Amp(access) as amp: amp.send(parcels)``. Nothing that a server does makes it raise.
+    Proxies and certificates are httpx's own: ``HTTPS_PROXY``, ``NO_PROXY``, ``SSL_CERT_FILE``. No variable of
+    OpenTelemetry has a say. Nothing that a server does makes it raise.
+
+    Raises ``ValueError`` for a number that is not positive.
     """
 
     def __init__(
@@ -23,8 +29,17 @@ class Amp:
         request_timeout: float = 10.0,
         total_timeout: float = 30.0,
         connections: int = 4,
+        timing: Timing | None = None,
     ) -> None:
-        raise NotImplementedError
+        given = {"request_timeout": request_timeout, "total_timeout": total_timeout, "connections": connections}
+        for name, number in given.items():
+            if not 0 < number < math.inf:
+                raise ValueError(f"{name} should be a positive number, not {number!r}")
+        self.access = access
+        self.request_timeout = request_timeout
+        self.total_timeout = total_timeout
+        self.connections = connections
+        self.timing = timing or Timing()
 
     def send(
         self,
@@ -37,4 +52,9 @@ class Amp:
 
         An exception of a callback ends the delivery and is raised again.
         """
-        raise NotImplementedError
+        given = tuple(parcels)
+        if not given:
+            return Delivery(())
+        from pytest_crewai_trace.publish.run import Run
+
+        return Run(self, given, on_result, on_progress).whole()

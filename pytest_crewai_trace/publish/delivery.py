@@ -17,13 +17,15 @@ FINAL: frozenset[State] = frozenset({"sent", "partial", "rejected", "skipped"})
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a trace has come: ``accepted`` spans (``grants``) or events (``batches``), in their order.
+    """How far a trace has come: ``accepted`` spans (``grants``) or events (``batches``), in their order; of them
+    the server ``rejected`` some.
 
     To be remembered, so that a later delivery goes on from there.
     """
 
     protocol: Protocol
     accepted: int
+    rejected: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, St
 
 from pytest_crewai_trace.trace.document import as_text
 
-SCHEMA_VERSION = 1
 Attribute = StrictBool | StrictInt | StrictFloat | str
 
 
@@ -42,7 +41,7 @@ class Envelope(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     execution_uuid: Annotated[str, BeforeValidator(_uuid)]
     name: str
     execution_type: str = "crew"
