@@ -17,7 +17,9 @@ Command = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; its exit code: 0, 1 where what was asked for is not there or not so, 2 for wrong arguments, 3 where
+    """Run the command; its exit code.
+
+    0, 1 where what was asked for is not there or not so, 2 for wrong arguments, 3 where
     CrewAI AMP refuses the credential, or there is none.
     """
     for stream in (sys.stdout, sys.stderr):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.store.clean import shortened
@@ -82,25 +83,28 @@ def spans(serialised: bytes, cleaner: Cleaner) -> bytes:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     request = ExportTraceServiceRequest.FromString(serialised)
-    for resource in request.resource_spans:
-        for scope in resource.scope_spans:
-            if len(scope.spans) > MOST_SPANS:
-                first = sorted(scope.spans, key=lambda span: span.start_time_unix_nano)[:MOST_SPANS]
-                del scope.spans[:]
-                scope.spans.extend(first)
-            for span in scope.spans:
-                if cleaner.names_only:
-                    _strip(span)
-                _each_text(span, cleaner.text)
+    scopes = [scope for resource in request.resource_spans for scope in resource.scope_spans]
+    for scope in scopes:
+        if len(scope.spans) > MOST_SPANS:
+            first = sorted(scope.spans, key=lambda span: span.start_time_unix_nano)[:MOST_SPANS]
+            del scope.spans[:]
+            scope.spans.extend(first)
+    made = [span for scope in scopes for span in scope.spans]
+    for span in made:
+        if cleaner.names_only:
+            _strip(span)
+        _each_text(span, cleaner.text)
     for most in _LENGTHS:
         if most is not None:
-            for resource in request.resource_spans:
-                for scope in resource.scope_spans:
-                    for span in scope.spans:
-                        _each_text(span, lambda text, _, most=most: str(shortened(text, most)))
+            for span in made:
+                _each_text(span, partial(_cut, most))
         if request.ByteSize() <= MOST_BYTES:
             break
     return bytes(request.SerializeToString(deterministic=True))
+
+
+def _cut(most: int, text: str, where: str) -> str:
+    return str(shortened(text, most))
 
 
 def _strip(span: Any) -> None:
@@ -113,7 +117,7 @@ def _strip(span: Any) -> None:
 
 def _says_nothing(name: str, attribute: Any) -> bool:
     if attribute.value.WhichOneof("value") in ("int_value", "double_value", "bool_value"):
-        return attribute.key.startswith(("crewai.", "gen_ai."))
+        return bool(attribute.key.startswith(("crewai.", "gen_ai.")))
     if attribute.key == "crewai.subject":
         return not any(word in name for word in _SUBJECTS_THAT_SAY)
     return attribute.key in _NAMES

@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx
 
+from pytest_crewai_trace.capture.guard import OURS
+
 MOST_ANSWER = 65_536  # bytes; the answers of both protocols are far smaller
 _OPENED = (".connect_tcp.complete", ".start_tls.complete")
 _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
@@ -106,7 +108,7 @@ class Line:
             headers=request.headers,
             content=request.body,
             timeout=httpx.Timeout(seconds),
-            extensions={"trace": self._note},
+            extensions={"trace": self._note, OURS: True},
         )
         response = self._client.send(built, stream=True)
         try:

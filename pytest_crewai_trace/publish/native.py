@@ -2,7 +2,7 @@
 
 The only place, with ``capture/guard.py`` and ``capture/bus.py``, where private names of crewAI are touched:
 
-- from 1.15.22 ``crewai.telemetry.tracing.TraceSession``, which registers its handlers on the event bus that it is given:
+- from 1.15.22 ``crewai.telemetry.tracing.TraceSession``, which registers its handlers on the event bus it is given:
   ours, which nobody else emits to. One session for each outermost run, as in crewAI;
 - on all versions ``TraceCollectionListener`` of ``crewai.events.listeners.tracing.trace_listener``, for the events of
   the older protocol.

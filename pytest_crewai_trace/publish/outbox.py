@@ -42,12 +42,7 @@ class Record(BaseModel):
     reason: str = ""
     url: str | None = None
     at: datetime
-    protocol: Literal["grants", "batches"] | None = None
-    accepted: int = 0
-
-    @property
-    def progress(self) -> Progress | None:
-        return None if self.protocol is None else Progress(self.protocol, self.accepted)
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True)
@@ -86,34 +81,29 @@ class Item:
         Raises:
             OSError: it cannot be written.
         """
-        progress = sent.progress or (None if self.record is None else self.record.progress)
         record = Record(
             execution=execution,
             state=sent.state,
             reason=sent.reason,
             url=sent.url,
             at=datetime.now(timezone.utc),
-            protocol=None if progress is None else progress.protocol,
-            accepted=0 if progress is None else progress.accepted,
+            progress=sent.progress,
         )
-        write(beside(self.path, ENVELOPE, PUBLISHED), record.model_dump_json(exclude_none=True).encode())
+        write(_beside(self.path, PUBLISHED), record.model_dump_json(exclude_none=True).encode())
         if sent.state in ("sent", "partial", "skipped"):
             self.path.unlink(missing_ok=True)
 
 
-def beside(path: Path, suffix: str, other: str) -> Path:
+def _beside(path: Path, ending: str) -> Path:
     """The file of another kind that belongs to a file."""
-    return path.with_name(path.name.removesuffix(suffix) + other)
+    ours = next((each for each in (SUFFIX, ENVELOPE, PUBLISHED) if path.name.endswith(each)), "")
+    return path.with_name(path.name.removesuffix(ours) + ending)
 
 
-def record_of(trace: Path) -> Record | None:
-    """What came of publishing the trace in a file; ``None`` where nothing did, or nothing that can be read."""
-    return _read(beside(trace, SUFFIX, PUBLISHED))
-
-
-def _read(path: Path) -> Record | None:
+def record_of(path: Path) -> Record | None:
+    """What came of publishing a trace, by its file; ``None`` where nothing did, or nothing that can be read."""
     try:
-        with open(path, "rb") as file:
+        with open(_beside(path, PUBLISHED), "rb") as file:
             return Record.model_validate_json(file.read(_MOST_RECORD))
     except (OSError, ValidationError):
         return None
@@ -133,7 +123,7 @@ def find(places: Iterable[Path]) -> list[Item]:
         for path in paths:
             if not place.is_dir():
                 path.stat()
-            item = again(Item(beside(path, PUBLISHED, ENVELOPE)))
+            item = Item(_beside(path, ENVELOPE), record_of(path))
             key = (path.parent.name, item.path.name)
             if key not in found or not item.waits:
                 found[key] = item
@@ -142,7 +132,7 @@ def find(places: Iterable[Path]) -> list[Item]:
 
 def again(item: Item) -> Item:
     """The same, as it stands now."""
-    return Item(item.path, _read(beside(item.path, ENVELOPE, PUBLISHED)))
+    return Item(item.path, record_of(item.path))
 
 
 @contextlib.contextmanager

@@ -103,8 +103,7 @@ class Sending:
             waiting[key].keep(Sent(key, "kept", progress=progress), self._told(key)[0])
 
         parcels = [self._parcel(item) for item in waiting.values()]
-        with Amp(self._access, total_timeout=seconds) as amp:
-            return amp.send(parcels, keep, progressed)
+        return Amp(self._access, total_timeout=seconds).send(parcels, keep, progressed)
 
     def _parcel(self, item: Item) -> Parcel:
         def load() -> Envelope:

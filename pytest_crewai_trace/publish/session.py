@@ -59,6 +59,7 @@ class Publisher:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             self._said.append("exit code 1, because of --crewai-trace-publish-strict")
 
+    @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         for line in self._said:
             terminalreporter.write_line(f"crewai-trace: {line}")
