@@ -41,11 +41,15 @@ class Request:
     @property
     def spans(self) -> list[Any]:
         """The OTLP spans of a request to the collector."""
-        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+        return spans_of(gzip.decompress(self.body) if self.header("Content-Encoding") == "gzip" else self.body)
 
-        body = gzip.decompress(self.body) if self.header("Content-Encoding") == "gzip" else self.body
-        sent = ExportTraceServiceRequest.FromString(body)
-        return [span for resource in sent.resource_spans for scope in resource.scope_spans for span in scope.spans]
+
+def spans_of(sent: bytes) -> list[Any]:
+    """The spans of a serialised OTLP request."""
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    request = ExportTraceServiceRequest.FromString(sent)
+    return [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
 
 
 @dataclass(frozen=True)
