@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_crewai_trace.publish.links import LINKS
 from pytest_crewai_trace.report.terminal import plural
 from pytest_crewai_trace.settings import SETTINGS
 from pytest_crewai_trace.store.attempt import BAD
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from pytest_crewai_trace.publish.packing import PackedOnReport
     from pytest_crewai_trace.publish.sending import Outcome
 
-# Pages of executions in AMP, by AMP's key of them.
-LINKS: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 _MOST_LINKS = 20
 _PROPERTY = "crewai_amp"
 
@@ -139,9 +138,3 @@ def _put_into_junit(plugins: pytest.PytestPluginManager, links: dict[str, str]) 
                 url = links.get(str(told.get("crewai_execution")))
                 if url is not None and _PROPERTY not in told:
                     ElementTree.SubElement(properties, "property", name=_PROPERTY, value=url)
-
-
-def link_of(config: pytest.Config, report: Any) -> str | None:
-    """The page in AMP of the attempt that a report is of."""
-    packed: PackedOnReport | None = getattr(report, "crewai_trace_packed", None)
-    return None if packed is None else config.stash.get(LINKS, {}).get(packed["execution"])

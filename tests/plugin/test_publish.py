@@ -1,0 +1,482 @@
+"""``--crewai-trace-publish``: what a run sends to CrewAI AMP, what it says of it, and what it never does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+
+from pytest_crewai_trace.publish import outbox
+from tests.support.amp import Amp, Answer, refuse
+
+posix = pytest.mark.skipif(os.name != "posix", reason="sends signals")
+PUBLISH = "--crewai-trace-publish"
+# A call of a model as cheap as a trace can be.
+CALL = "ScriptedLLM('x').call('hi')"
+
+
+@pytest.fixture
+def amp(project, monkeypatch):
+    """A stand-in of AMP, which the environment names, and a credential for it."""
+    with Amp() as amp:
+        monkeypatch.setenv("CREWAI_PLUS_URL", amp.url)
+        monkeypatch.setenv("CREWAI_USER_PAT", "pat-of-nobody")
+        yield amp
+
+
+def attributes(span):
+    return {each.key: each.value.string_value or each.value.int_value for each in span.attributes}
+
+
+def sent(amp):
+    """The attributes of each root span that arrived; each trace came whole."""
+    spans = [span for request in amp.requests if request.path == "/v1/traces" for span in request.spans]
+    roots = [span for span in spans if not span.parent_span_id]
+    ids = {span.span_id for span in spans}
+    assert all(span.parent_span_id in ids for span in spans if span.parent_span_id)
+    return sorted(
+        (attributes(span) for span in roots), key=lambda one: (one["test.case.name"], one["crewai.test.attempt"])
+    )
+
+
+def names_sent(amp):
+    return [one["test.case.name"].partition("::")[2] for one in sent(amp)]
+
+
+def lines(result):
+    """What we say at the end."""
+    return [line.removeprefix("crewai-trace: ") for line in result.outlines if line.startswith("crewai-trace: ")]
+
+
+def waiting(project):
+    return [item for item in outbox.find([project.path / ".crewai-traces"]) if item.waits]
+
+
+def run_and_keep(project, amp):
+    """Run the tests; AMP lets nobody in, so that all is kept."""
+    amp.override = refuse(401)
+    project.run(PUBLISH, "all")
+    amp.override = None
+
+
+def command(project, *arguments):
+    """The exit code and the output of ``crewai-trace``, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest_crewai_trace.cli", *arguments],
+        cwd=project.path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_failed_tests_are_sent_with_links(crews, amp):
+    crews.tests(f"""
+        def test_passes(): {CALL}
+
+        def test_fails():
+            run(react("search", query="x"), final("done"), tools=[search], name="press")
+            assert 1 == 2
+
+        def test_nothing_ran(): assert False
+        """)
+
+    result = crews.run(PUBLISH, "failed", "--junitxml=junit.xml")
+
+    result.assert_outcomes(passed=1, failed=2)
+    (root,) = sent(amp)
+    assert root["test.case.name"] == "test_it.py::test_fails"
+    assert root["test.case.result.status"] == "fail"
+    assert root["test.suite.name"] == "test_it.py"
+    assert root["crewai.test.message"].startswith("assert 1 == 2")
+    assert root["crewai.trace.llm_calls"] == 2
+    assert root["gen_ai.workflow.name"] == "press"
+    page = f"{amp.url}/traces/{root['crewai.execution_uuid']}"
+    assert f"published 1 trace to CrewAI AMP ({amp.url})" in lines(result)
+    assert f"  failed test_it.py::test_fails  {page}" in lines(result)
+    cases = ElementTree.parse(crews.path / "junit.xml").iter("testcase")
+    told = {case.get("name"): {p.get("name"): p.get("value") for p in case.iter("property")} for case in cases}
+    assert told["test_fails"]["crewai_amp"] == page
+    assert "crewai_amp" not in told["test_passes"]
+    assert [request.header("Authorization") for request in amp.requests if request.path.endswith("/grants")] == [
+        "Bearer pat-of-nobody"
+    ]
+    assert waiting(crews) == []
+
+
+@pytest.mark.parametrize("arguments", [(), ("--crewai-trace",), ("--crewai-trace", "--crewai-trace-publish=none")])
+def test_s02_without_the_option_nothing_leaves(crews, amp, monkeypatch, arguments):
+    """Everything that makes crewAI trace is on, and there is a credential: 0 requests."""
+    monkeypatch.setenv("CREWAI_TRACING_ENABLED", "true")
+    crews.tests("""
+        class Greeting(Flow):
+            @start()
+            def hello(self): return "hello"
+
+        def test_crew(): run(crew={"tracing": True})
+        def test_flow():
+            Greeting(tracing=True).kickoff()
+            assert False
+        """)
+
+    crews.run(*arguments).assert_outcomes(passed=1, failed=1)
+
+    assert amp.requests == []
+    assert not list(crews.path.rglob("*.envelope.json"))
+
+
+def test_nothing_is_sent_while_tests_run(crews, amp):
+    """A test looks at the server when another has ended: it has seen nothing, and the envelope is on disk, redacted."""
+    crews.tests("""
+        from pathlib import Path
+
+        def test_one():
+            ScriptedLLM("key sk-proj-abcdefgh12345678").call("hi")
+            assert False
+
+        def test_two(server):
+            assert server.requests == []
+            (envelope,) = Path(".crewai-traces").rglob("*.envelope.json")
+            assert envelope.stat().st_mode & 0o777 == 0o600 or os.name != "posix"
+            assert "sk-proj" not in envelope.read_text()
+        """)
+
+    class Server:
+        @pytest.fixture
+        def server(self):
+            return amp
+
+    crews.run(PUBLISH, "all", plugins=(Server(),)).assert_outcomes(passed=1, failed=1)
+
+    assert len(sent(amp)) == 1
+
+
+def test_two_runs_of_a_test_are_one_trace_with_two_roots(crews, amp):
+    crews.tests("""
+        def test_two():
+            run(name="first")
+            run(name="second")
+        """)
+
+    crews.run(PUBLISH, "all")
+
+    names = {one["gen_ai.workflow.name"] for one in sent(amp)}
+    assert names == {"first", "second"}
+    assert len({one["crewai.execution_uuid"] for one in sent(amp)}) == 1
+    assert sum(request.path.endswith("/grants") for request in amp.requests) == 1
+
+
+@pytest.mark.parametrize("content", ["full", "redacted", "none"])
+def test_content(crews, amp, monkeypatch, content):
+    """S63, S65: what is sent of a prompt, a key in it, a value of the environment, a failure, a parameter."""
+    monkeypatch.setenv("SOME_API_KEY", "value-of-the-environment")
+    crews.tests("""
+        @pytest.mark.parametrize("topic", ["parameter-of-test"], ids=["one"])
+        def test_one(topic):
+            crew = one_agent_crew(ScriptedLLM(final("answer sk-proj-abcdefgh12345678 value-of-the-environment")))
+            crew.kickoff(inputs={"topic": "prompt-of-somebody"})
+            assert False, "message-of-failure"
+        """)
+
+    crews.run(PUBLISH, "all", f"{PUBLISH}-content={content}").assert_outcomes(failed=1)
+
+    body = b"".join(request.body for request in amp.requests if request.path == "/v1/traces")
+    assert body.count(b"value-of-the-environment") == 0
+    assert (b"sk-proj-abcdefgh12345678" in body) == (content == "full")
+    for text in (b"prompt-of-somebody", b"message-of-failure", b"parameter-of-test", b"Researcher backstory"):
+        assert (text in body) == (content != "none"), text
+    for text in (b"Researcher", b"test_one[one]", b"gpt-4o-mini", b"gen_ai.usage.input_tokens"):
+        assert text in body
+
+
+def test_s66_a_redactor_that_raises_drops_the_text(crews, amp):
+    crews.write("conftest.py", "def pytest_crewai_trace_redact(text, where): raise KeyError(where)")
+    crews.tests("""
+        def test_one():
+            run(final("answer-of-model"))
+            assert False
+        """)
+
+    crews.run(PUBLISH, "all").assert_outcomes(failed=1)
+
+    body = b"".join(request.body for request in amp.requests)
+    assert b"answer-of-model" not in body
+    assert b"a redactor failed" in body
+
+
+def test_attributes_of_hooks(crews, amp):
+    crews.write(
+        "conftest.py",
+        """
+        def pytest_crewai_trace_publish_attributes(item, trace):
+            theirs = {"team": item.name, "calls": len(trace.llm_calls), "token": "sk-proj-abcdefgh12345678"}
+            return {**theirs, "test.case.name": "mine"}
+        """,
+    )
+    crews.tests(f"def test_one(): {CALL}")
+
+    crews.run(PUBLISH, "all")
+
+    (root,) = sent(amp)
+    assert (root["team"], root["calls"]) == ("test_one", 1)
+    assert root["test.case.name"] == "test_it.py::test_one"
+    assert "sk-proj" not in root["token"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise KeyError('x')", "raised KeyError: 'x'"),
+        ("return {'a': [1]}", "raised TypeError: 'a' is list; valid: str, int, float, bool"),
+        ("return 3", "raised TypeError: it gave int, not a dict of names and values, or None"),
+    ],
+)
+def test_a_hook_that_fails_is_reported_as_theirs(crews, amp, body, said):
+    crews.write("conftest.py", f"def pytest_crewai_trace_publish_attributes(item):\n    {body}")
+    crews.tests(f"def test_one(): {CALL}")
+
+    result = crews.run(PUBLISH, "all")
+
+    assert names_sent(amp) == ["test_one"]
+    (line,) = [line for line in lines(result) if line.startswith("pytest_crewai_trace_publish_attributes")]
+    assert said in line
+    assert "conftest.py" in line
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_s74_a_failed_upload(crews, amp, strict):
+    """One line; the traces stay; the exit code is pytest's, unless strict."""
+    amp.override = refuse(500)
+    crews.tests(f"def test_one(): {CALL}")
+
+    result = crews.run(PUBLISH, "all", f"{PUBLISH}-timeout=5", *([f"{PUBLISH}-strict"] if strict else []))
+
+    result.assert_outcomes(passed=1)
+    assert result.ret == (pytest.ExitCode.TESTS_FAILED if strict else pytest.ExitCode.OK)
+    assert "published 0 traces" in "\n".join(lines(result))
+    assert any("1 trace not sent" in line and "crewai-trace publish .crewai-traces" in line for line in lines(result))
+    assert len(waiting(crews)) == 1
+
+
+def test_s74_strict_leaves_other_exit_codes(crews, amp):
+    amp.override = refuse(422)
+    crews.tests(f"""
+        def test_one():
+            {CALL}
+            pytest.exit("enough", returncode=7)
+        """)
+
+    assert crews.run(PUBLISH, "all", f"{PUBLISH}-strict").ret == 7
+
+
+def test_s22_a_refused_credential(crews, amp):
+    amp.override = refuse(401, {"error": "bad_credentials"})
+    crews.tests(f"""
+        @pytest.mark.parametrize("number", range(3))
+        def test_one(number): {CALL}
+        """)
+
+    result = crews.run(PUBLISH, "all")
+
+    assert result.ret == pytest.ExitCode.OK
+    (line,) = [line for line in lines(result) if "CREWAI_USER_PAT" in line]
+    assert "pat-of-nobody" not in line
+    assert len(waiting(crews)) == 3
+    code, out, _ = command(crews, "publish")
+    assert code == 3
+    assert "CREWAI_USER_PAT" in out
+
+
+def test_s71_no_credential(crews, amp, monkeypatch):
+    monkeypatch.delenv("CREWAI_USER_PAT")
+    monkeypatch.setenv("HOME", str(crews.path))
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "pull_request")
+    crews.tests(f"def test_one(): {CALL}")
+
+    result = crews.run(PUBLISH, "all")
+
+    assert result.ret == pytest.ExitCode.OK
+    (line,) = [line for line in lines(result) if "nothing was published" in line]
+    assert "fork" in line
+    assert "1 trace kept, for: crewai-trace publish .crewai-traces" in line
+    assert amp.requests == []
+
+
+@pytest.mark.parametrize("arguments", [("--collect-only",), ("-k", "skipped"), ("-k", "empty")])
+def test_s75_nothing_ran(crews, amp, arguments):
+    crews.tests("""
+        @pytest.mark.skip
+        def test_skipped(): run()
+        def test_empty(): pass
+        """)
+
+    crews.run(PUBLISH, "all", *arguments)
+
+    assert amp.requests == []
+    assert not (crews.path / ".crewai-traces").exists()
+
+
+def test_s42_publishing_again_sends_nothing_twice(crews, amp):
+    crews.tests(f"""
+        def test_one(): {CALL}
+        def test_two(): {CALL}
+        """)
+    run_and_keep(crews, amp)
+
+    first, second = command(crews, "publish"), command(crews, "publish", ".crewai-traces")
+
+    assert first[0] == second[0] == 0
+    assert "published 2 traces" in first[1]
+    assert "nothing to publish" in second[1]
+    assert "2 traces sent before" in second[1]
+    assert names_sent(amp) == ["test_one", "test_two"]
+
+
+def test_s49_a_pytest_inside_a_test_keeps_to_itself(crews, amp, monkeypatch):
+    """What the environment says is meant for the outer run."""
+    monkeypatch.setenv("CREWAI_TRACE_PUBLISH", "all")  # as if of an outer run: a test is running
+    crews.tests(f"def test_one(): {CALL}")
+
+    crews.run("--crewai-trace", "--crewai-trace-keep=all").assert_outcomes(passed=1)
+
+    assert amp.requests == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ini", "said"),
+    [
+        ((f"{PUBLISH}=some",), "", "invalid choice: 'some'"),
+        ((), "crewai_trace_publish = some", "ini crewai_trace_publish: 'some'; valid: failed, all, none"),
+        ((), "crewai_trace_publish_content = x", "ini crewai_trace_publish_content: 'x'; valid: full, redacted, none"),
+        ((f"{PUBLISH}-timeout=-1",), "", "command line: '-1'; valid: a number of seconds"),
+        ((f"{PUBLISH}-timeout=nan",), "", "command line: 'nan'; valid: a number of seconds"),
+        ((), "crewai_trace_publish_strict = perhaps", "ini crewai_trace_publish_strict: 'perhaps'; valid: true"),
+    ],
+)
+def test_wrong_settings(project, arguments, ini, said):
+    project.write("pytest.ini", f"[pytest]\n{ini}\n")
+
+    result = project.run(*arguments)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert said in "\n".join([*result.outlines, *result.errlines])
+
+
+def test_dry_run_prints_what_would_be_sent(crews, amp):
+    crews.tests("def test_one(): run(final('the answer'))")
+    run_and_keep(crews, amp)
+    amp.requests.clear()
+
+    code, out, err = command(crews, "publish", "--dry-run")
+    stripped = json.loads(command(crews, "publish", "--dry-run", "--content=none")[1])
+
+    assert code == 0
+    shown = json.loads(out)
+    assert shown["test"]["test.case.name"] == "test_it.py::test_one"
+    assert "the answer" in json.dumps(shown["spans"])
+    assert "the answer" not in json.dumps(stripped)
+    assert "1 trace would be sent; nothing was" in err
+    assert amp.requests == []
+
+
+def test_the_command_imports_no_crewai(project):
+    code = "import sys; from pytest_crewai_trace.cli import publish; print('crewai' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "False\n"
+
+
+def test_s73_what_the_server_does_not_want_is_counted_apart(crews, amp):
+    """One is sent, one rejected: exit code 1 from the command, and neither is sent again."""
+    crews.tests(f"""
+        def test_one(): {CALL}
+        def test_two(): {CALL}
+        """)
+    run_and_keep(crews, amp)
+    seen = []
+
+    def second_is_refused(request):
+        if request.path.endswith("/grants"):
+            seen.append(request)
+        return Answer(422, {}) if len(seen) > 1 and request.path.endswith("/grants") else None
+
+    amp.override = second_is_refused
+
+    first, again = command(crews, "publish"), command(crews, "publish")
+
+    assert first[0] == 1
+    assert "published 1 trace" in first[1]
+    assert "1 trace not accepted by AMP" in first[1]
+    assert again[0] == 0
+    assert len(seen) == 2
+
+
+@posix
+def test_a_killed_run_is_published_later(crews, amp):
+    """kill -9 in the middle: everything that had finished is sent by the command, once."""
+    crews.tests(f"""
+        import signal
+
+        @pytest.mark.parametrize("number", range(8))
+        def test_one(number):
+            {CALL}
+            if number == 5:
+                os.kill(os.getpid(), signal.SIGKILL)
+        """)
+
+    result = crews.run_apart(PUBLISH, "all")
+
+    assert result.ret == -signal.SIGKILL
+    assert amp.requests == []
+    assert command(crews, "publish")[0] == 0
+    assert names_sent(amp) == [f"test_one[{number}]" for number in range(5)]
+
+
+@posix
+def test_s41_a_killed_publisher_and_two_at_once(crews, amp):
+    """Killed while the server holds its answer back; then two at the same time: each trace is at the server once."""
+    crews.tests(f"""
+        @pytest.mark.parametrize("number", range(6))
+        def test_one(number): {CALL}
+        """)
+    run_and_keep(crews, amp)
+    publisher = [sys.executable, "-m", "pytest_crewai_trace.cli", "publish"]
+
+    def kill_at_third(request):
+        if request.path.endswith("/grants") and sum(one.path.endswith("/grants") for one in amp.requests) == 3:
+            killed.kill()
+            killed.wait()
+        return
+
+    amp.requests.clear()
+    amp.override = kill_at_third
+    killed = subprocess.Popen(publisher, cwd=crews.path, stdout=subprocess.DEVNULL)
+    assert killed.wait(60) == -signal.SIGKILL
+    amp.override = None
+    both = [subprocess.Popen(publisher, cwd=crews.path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [one.communicate(timeout=60)[0] for one in both]
+
+    assert [one.returncode for one in both] == [0, 0], outputs
+    assert {one["test.case.name"] for one in sent(amp)} == {f"test_it.py::test_one[{number}]" for number in range(6)}
+    assert waiting(crews) == []
+
+
+def test_github_summary_has_the_links(crews, amp, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(crews.path / "summary.md"))
+    monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)
+    crews.tests(f"def test_one(): {CALL}")
+
+    crews.run_apart(PUBLISH, "all")
+
+    (root,) = sent(amp)
+    text = (crews.path / "summary.md").read_text()
+    assert "| CrewAI AMP |" in text
+    assert f"/traces/{root['crewai.execution_uuid']}" in text.replace("&#58;", ":")
