@@ -11,70 +11,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pytest_crewai_trace.publish import outbox
-from tests.support.amp import Amp, Answer, refuse
+from tests.plugin.publishing import CALL, PUBLISH, command, lines, names_sent, run_and_keep, sent, waiting
+from tests.support.amp import Answer, refuse
 
 posix = pytest.mark.skipif(os.name != "posix", reason="sends signals")
-PUBLISH = "--crewai-trace-publish"
-# A call of a model as cheap as a trace can be.
-CALL = "ScriptedLLM('x').call('hi')"
-
-
-@pytest.fixture
-def amp(project, monkeypatch):
-    """A stand-in of AMP, which the environment names, and a credential for it."""
-    with Amp() as amp:
-        monkeypatch.setenv("CREWAI_PLUS_URL", amp.url)
-        monkeypatch.setenv("CREWAI_USER_PAT", "pat-of-nobody")
-        yield amp
-
-
-def attributes(span):
-    return {each.key: each.value.string_value or each.value.int_value for each in span.attributes}
-
-
-def sent(amp):
-    """The attributes of each root span that arrived; each trace came whole."""
-    spans = [span for request in amp.requests if request.path == "/v1/traces" for span in request.spans]
-    roots = [span for span in spans if not span.parent_span_id]
-    ids = {span.span_id for span in spans}
-    assert all(span.parent_span_id in ids for span in spans if span.parent_span_id)
-    return sorted(
-        (attributes(span) for span in roots), key=lambda one: (one["test.case.name"], one["crewai.test.attempt"])
-    )
-
-
-def names_sent(amp):
-    return [one["test.case.name"].partition("::")[2] for one in sent(amp)]
-
-
-def lines(result):
-    """What we say at the end."""
-    return [line.removeprefix("crewai-trace: ") for line in result.outlines if line.startswith("crewai-trace: ")]
-
-
-def waiting(project):
-    return [item for item in outbox.find([project.path / ".crewai-traces"]) if item.waits]
-
-
-def run_and_keep(project, amp):
-    """Run the tests; AMP lets nobody in, so that all is kept."""
-    amp.override = refuse(401)
-    project.run(PUBLISH, "all")
-    amp.override = None
-
-
-def command(project, *arguments):
-    """The exit code and the output of ``crewai-trace``, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest_crewai_trace.cli", *arguments],
-        cwd=project.path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 def test_failed_tests_are_sent_with_links(crews, amp):
