@@ -78,7 +78,7 @@ class Store:
             return Kept(problem=f"{type(error).__name__}: {error}")
 
     def _content(self, attempt: Attempt, trace: Trace) -> bytes:
-        document = self._cleaning.text_of(trace).encode()
+        document = self._cleaning.json_of(trace)
         facts = attempt.model_dump(mode="json", exclude_defaults=True)
         for name in ("test_id", "message", "git", "ci"):
             if name in facts:
