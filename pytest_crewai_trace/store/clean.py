@@ -42,22 +42,17 @@ class _Remembering(Redactor):
         self._remembered: dict[str, str] = {}
         self._room = _MOST_REMEMBERED
 
-    def fields(self, fields: dict[str, Any], kept: frozenset[str], where: str) -> dict[str, Any]:
-        """Fields without their secrets; those that are kept, and numbers, as they are."""
-        if self.hook is not None:
-            return {
-                name: value if name in kept else self.value(value, f"{where}.{name}") for name, value in fields.items()
-            }
-        made = dict(fields)
-        known = self._remembered.get
+    def clean(self, fields: dict[str, Any], kept: frozenset[str], where: str) -> None:
+        """Take the secrets out of fields, in place; those that are kept, and numbers, stay as they are."""
+        known = self._remembered.get if self.hook is None else None
         for name, value in fields.items():
             of = type(value)
-            if of is str:
-                if name not in kept:
-                    made[name] = known(value) or self._scanned(value, 3)
-            elif (of is dict or of is list) and name not in kept:
-                made[name] = self.value(value, f"{where}.{name}")
-        return made
+            if (of is not str and of is not dict and of is not list) or name in kept:
+                continue
+            if of is str and known is not None:
+                fields[name] = known(value) or self._scanned(value, 3)
+            else:
+                fields[name] = self.value(value, f"{where}.{name}")
 
     def _mapping(self, value: Mapping[Any, Any], where: str, named: Strength, level: int) -> Any:
         """As of any redactor; texts under harmless names, which nearly all are, without more ado."""
@@ -135,26 +130,24 @@ class Cleaning:
         return load(self.json_of(trace))
 
     def _clean(self, document: dict[str, Any]) -> dict[str, Any]:
-        clean = self._redactor.value
-        made = dict(document)
+        """The document, which is nobody else's, without its secrets."""
+        redactor = self._redactor
         if "incomplete" in document:
-            made["incomplete"] = clean(document["incomplete"], "incomplete")
-        if "events" in document:
-            made["events"] = [self._redactor.fields(event, _TIMES, "event") for event in document["events"]]
-        made["messages"] = [{**link, "tail": clean(link["tail"], "messages")} for link in document["messages"]]
-        made["spans"] = [self._clean_span(span) for span in document["spans"]]
-        if "origin" in document:
-            made["origin"] = self._redactor.fields(document["origin"], _TIMES, "origin")
-        return made
+            document["incomplete"] = redactor.value(document["incomplete"], "incomplete")
+        for link in document["messages"]:
+            link["tail"] = redactor.value(link["tail"], "messages")
+        self._clean_facts(document, "")
+        for span in document["spans"]:
+            redactor.clean(span, _STRUCTURE, span["kind"])
+            self._clean_facts(span, f"{span['kind']}.")
+        return document
 
-    def _clean_span(self, span: dict[str, Any]) -> dict[str, Any]:
-        kind = span["kind"]
-        made = self._redactor.fields(span, _STRUCTURE, kind)
-        if "origin" in span:
-            made["origin"] = self._redactor.fields(span["origin"], _TIMES, f"{kind}.origin")
-        if "events" in span:
-            made["events"] = [self._redactor.fields(event, _TIMES, f"{kind}.event") for event in span["events"]]
-        return made
+    def _clean_facts(self, of: dict[str, Any], where: str) -> None:
+        """Of a trace or a span: where it comes from, and what happened in it."""
+        if "origin" in of:
+            self._redactor.clean(of["origin"], _TIMES, f"{where}origin")
+        for event in of.get("events", ()):
+            self._redactor.clean(event, _TIMES, f"{where}event")
 
 
 def _shortened(value: Any, most: int) -> Any:

@@ -156,6 +156,8 @@ def new_folder(folder: Path) -> None:
     Raises:
         OSError: there is something else in its place, or it cannot be made.
     """
+    if folder.is_dir():
+        return
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)

@@ -254,7 +254,7 @@ class Redactor:
         clean = self._literals(text) if len(text) >= self._shortest else text
         for pattern in self.patterns:
             clean = pattern.sub(_group_redacted, clean)
-        longest = max(map(len, clean.split()), default=0)
+        longest = max(map(len, clean.split()), default=0) if len(clean) >= _SHORTEST_TOKEN else 0
         clean = _by_shape_and_name(clean, longest)
         if "\\" in clean:
             plain = _ESCAPED_SLASH.sub("/", _ESCAPED_ASCII.sub(_unescaped, clean))
@@ -354,7 +354,10 @@ def _labelled(match: re.Match[str]) -> str:
 def _named_values(text: str) -> str:
     """Without the values that a name such as ``api_key`` stands before."""
     folded = text.casefold()  # most texts have no such name, and this finds it out at a twentieth of the cost
-    if not any(root in folded for root in _ROOTS):
+    for name in _ROOTS:
+        if name in folded:
+            break
+    else:
         return text
     parts: list[str] = []
     done = position = 0
