@@ -35,6 +35,13 @@ class GrantsUnknown(CallError):  # noqa: N818
     """The server is older than grants."""
 
 
+class NothingToSend(CallError):  # noqa: N818
+    """An envelope that is empty."""
+
+    def __init__(self) -> None:
+        super().__init__("there is nothing in it to send", state="skipped")
+
+
 class Trip:
     """One envelope on its way. ``progress`` and ``page`` say how far it came, ``cut`` what was shortened."""
 
@@ -67,6 +74,8 @@ class Trip:
             CallError: it did not work out.
         """
         cargo = Spans(self._envelope, self._already("grants"))
+        if not cargo.total:
+            raise NothingToSend
         if cargo.done == cargo.total:
             return
         grant, renewed = self._grant(), False

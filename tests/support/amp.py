@@ -5,6 +5,7 @@ Every request is kept and counted; ``override`` answers instead, with any fault.
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 import time
@@ -22,6 +23,7 @@ GRANTS = f"{TRACING}/grants"
 COLLECTOR = "/v1/traces"
 MOST_SPANS = 200
 MOST_BYTES = 3_072_000
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Override = Callable[[Request], "Reply | Raw | None"]
 
@@ -84,14 +86,7 @@ class Amp(Loopback):
     @property
     def paths(self) -> list[str]:
         """What was asked, in its order, without the ids."""
-        ids = {*self.spans, *self.batches, *self._tokens.values()}
-        made = []
-        for request in self.requests:
-            path = request.path.removeprefix(TRACING)
-            for one in ids:
-                path = path.replace(one, "*")
-            made.append(f"{request.method} {path}")
-        return made
+        return [f"{one.method} {_ID.sub('*', one.path.removeprefix(TRACING))}" for one in self.requests]
 
     def expire(self) -> None:
         """All grants so far are worth nothing now."""
