@@ -62,6 +62,27 @@ def test_s31_time_is_up_and_the_rest_is_kept(deliver):
     assert delivery.results[-1].reason == f"it was not tried: {delivery.stopped}"
 
 
+def test_s31_what_cannot_be_cut_is_left_behind(deliver):
+    """A look-up of a name, a folder on a dead server: nothing reaches the thread that waits for it."""
+    go_on, told = threading.Event(), []
+
+    def hanging():
+        go_on.wait(30)
+        return envelope()
+
+    with Amp() as amp:
+        client = Client(Access(amp.url, None), total_timeout=0.3)
+        delivery = client.send([Parcel("a", hanging), Parcel("b", lambda: envelope(1))], on_result=told.append)
+        go_on.set()
+
+    assert [(one.key, one.state, one.reason) for one in delivery.results] == [
+        ("a", "failed", "it had not ended: the 0.3 s for publishing were up"),
+        ("b", "sent", ""),
+    ]
+    assert {one.key for one in told} == {"a", "b"}
+    assert len(told) == 2
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_s22_all_connections_stop(deliver, status):
     with Amp(refuse(status)) as amp:
