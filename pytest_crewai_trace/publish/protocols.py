@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -239,11 +240,16 @@ class Trip:
         self._on_progress(progress)
 
 
+@cache
+def _user_agent() -> str:
+    return f"pytest-crewai-trace/{version('pytest-crewai-trace')}"
+
+
 def _own_headers(content_type: str, token: str | None) -> httpx.Headers:
     headers = httpx.Headers(
         {
             "Content-Type": content_type,
-            "User-Agent": f"pytest-crewai-trace/{version('pytest-crewai-trace')}",
+            "User-Agent": _user_agent(),
             "Accept-Encoding": "identity",
         }
     )

@@ -53,6 +53,7 @@ class Run:
         self._failures = 0
         self._taken = 0
         self._working = 0
+        self._looks_at = 0.0
         self._results: dict[int, Sent] = {}
         self._ends: dict[Line, float] = {}
         self._broken: BaseException | None = None
@@ -94,8 +95,8 @@ class Run:
                     if now >= end:
                         line.cut()
                         self._ends[line] = self._deadline
-                soonest = min([self._deadline, *self._ends.values()])
-                self._changed.wait(min(soonest - now, _TICK))
+                self._looks_at = min([self._deadline, now + _TICK, *self._ends.values()])
+                self._changed.wait(self._looks_at - now)
 
     def _ended(self) -> Delivery:
         with self._changed:
@@ -238,7 +239,8 @@ class Run:
                 raise TimeIsUp(self._stopped or self._time_is_up)
             seconds = min(self._amp.request_timeout, self._deadline - now)
             self._ends[line] = now + seconds
-            self._changed.notify_all()
+            if now + seconds < self._looks_at:
+                self._changed.notify_all()
         try:
             yield seconds
         finally:

@@ -100,7 +100,7 @@ def test_settings_that_are_no_settings(home, text):
 
 @needs_core
 def test_settings_in_a_folder_for_everybody_are_not_read(home, monkeypatch, tmp_path):
-    """Where a home cannot be written to, crewAI itself reads what anybody may have left in the machine's temp folder."""
+    """Where a home cannot be written to, crewAI itself reads what anybody may have left in the temp folder."""
     (home / ".config").write_text("not a folder")
     shared = tmp_path / "shared"
     shared.mkdir()
