@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
-from functools import cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -16,6 +14,7 @@ from pytest_crewai_trace.publish.cargo import Cargo, Events, Spans, as_json
 from pytest_crewai_trace.publish.delivery import Progress
 from pytest_crewai_trace.publish.grant import Grant, is_token, json_object, read_grant
 from pytest_crewai_trace.publish.line import Answer, Request
+from pytest_crewai_trace.store.surroundings import versions
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.publish.credentials import Access
@@ -240,16 +239,11 @@ class Trip:
         self._on_progress(progress)
 
 
-@cache
-def _user_agent() -> str:
-    return f"pytest-crewai-trace/{version('pytest-crewai-trace')}"
-
-
 def _own_headers(content_type: str, token: str | None) -> httpx.Headers:
     headers = httpx.Headers(
         {
             "Content-Type": content_type,
-            "User-Agent": _user_agent(),
+            "User-Agent": f"pytest-crewai-trace/{versions().get('pytest-crewai-trace', 'unknown')}",
             "Accept-Encoding": "identity",
         }
     )
