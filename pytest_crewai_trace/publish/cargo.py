@@ -111,7 +111,7 @@ class Spans(Cargo["tuple[ResourceSpans, ScopeSpans, Span]"]):
             cut_span(shorter, cutter)
             return (shorter, cutter.cut), _request([(resource, scope, shorter)]).ByteSize()
 
-        found = fitted(_request([item]).ByteSize(), most, attempt)
+        found = fitted(most, attempt)
         if found is None:
             empty = _request([(resource, scope, type(span)())]).ByteSize() + 16
             shorter, _ = attempt(1_024)[0]
@@ -186,9 +186,9 @@ class Events(Cargo[dict[str, Any]]):
             shorter = {**item, "event_data": cutter.value(data)}
             return (shorter, cutter.cut), len(self.encode([shorter]))
 
-        size = len(self.encode([item]))
-        found = fitted(size, most, attempt)
+        found = fitted(most, attempt)
         if found is None:
+            size = len(self.encode([item]))
             found = {**item, "event_data": {"truncated": True, "original_size_bytes": size}}, 1
         return found if len(self.encode([found[0]])) <= most else None
 

@@ -16,6 +16,7 @@ URL = "CREWAI_PLUS_URL"
 PAT = "CREWAI_USER_PAT"
 # The second is the name up to crewAI 1.15.25.
 INTEGRATION = ("CREWAI_ENTERPRISE_ACTION_AUTH_TOKEN", "CREWAI_PLATFORM_INTEGRATION_TOKEN")
+TOKENS = (PAT, *INTEGRATION)
 _NEW_PAT = "set it to a valid personal access token"
 _NEW_INTEGRATION = "set it to a valid integration token"
 _LOGIN = "run `crewai login`"
@@ -92,7 +93,7 @@ def _from_environment(environ: Mapping[str, str]) -> Credential | None:
 def _hint(environ: Mapping[str, str]) -> str:
     if environ.get("GITHUB_EVENT_NAME") == "pull_request":
         return " (a pull request from a fork is given no secrets)"
-    empty = [name for name in (PAT, *INTEGRATION) if name in environ]
+    empty = [name for name in TOKENS if name in environ]
     return f" ({empty[0]} is set, but empty)" if empty else ""
 
 

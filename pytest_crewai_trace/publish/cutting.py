@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 _Whole = TypeVar("_Whole")
 _LEAST = 64  # bytes; shorter values are never cut
-_MOST_TRIES = 40
 
 
 class Cutter:
@@ -57,18 +56,21 @@ class Cutter:
         return self.text(text)
 
 
-def fitted(size: int, most: int, attempt: Callable[[int], tuple[_Whole, int]]) -> _Whole | None:
+def fitted(most: int, attempt: Callable[[int], tuple[_Whole, int]]) -> _Whole | None:
     """The longest of ever shorter attempts that is at most ``most`` bytes; ``None`` where none is.
 
-    ``attempt`` makes one with texts of at most so many bytes, and says its size. ``size``: of the whole.
+    ``attempt`` makes one with texts of at most so many bytes, and says its size.
     """
-    longest = max(most, _LEAST)
-    while size > most and longest > _LEAST:
-        longest = max(longest // 2, _LEAST)
+    shortest, size = attempt(_LEAST)
+    if size > most:
+        return None
+    longest = most // 2
+    while longest > _LEAST:
         whole, size = attempt(longest)
         if size <= most:
             return whole
-    return None
+        longest //= 2
+    return shortest
 
 
 def cut_span(span: Span, cutter: Cutter) -> None:

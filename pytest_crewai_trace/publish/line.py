@@ -18,6 +18,7 @@ import httpx
 from pytest_crewai_trace.capture.guard import OURS
 
 MOST_ANSWER = 65_536  # bytes; the answers of both protocols are far smaller
+_LATE = "did not answer in time"
 _OPENED = (".connect_tcp.complete", ".start_tls.complete")
 _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
 
@@ -91,14 +92,12 @@ class Line:
         """
         try:
             answer = self._exchange(request, seconds)
-        except Exception as error:
-            if self._cut:
-                raise TroubleError("did not answer in time", again=True) from None
-            if isinstance(error, TroubleError):
-                raise
-            raise _trouble(error) from None
+        except TroubleError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a server can bring about
+            raise _trouble(error, late=self._cut) from None
         if self._cut:  # an answer that ends where the connection does would look whole
-            raise TroubleError("did not answer in time", again=True)
+            raise TroubleError(_LATE, again=True)
         return answer
 
     def _exchange(self, request: Request, seconds: float) -> Answer:
@@ -147,13 +146,17 @@ def _body(response: httpx.Response) -> bytes:
     return body
 
 
-def _trouble(error: Exception) -> TroubleError:
-    """What went wrong, in our words: the texts of these errors can quote the server."""
+def _trouble(error: Exception, *, late: bool) -> TroubleError:
+    """What went wrong, in our words: the texts of these errors can quote the server. ``late``: it was cut."""
     causes = set(map(type, _causes(error)))
 
     def caused_by(*kinds: type[BaseException]) -> bool:
         return any(issubclass(cause, kinds) for cause in causes)
 
+    if isinstance(error, httpx.ConnectTimeout) or (late and isinstance(error, httpx.ConnectError)):
+        return TroubleError("could not be reached in time", again=True)
+    if isinstance(error, httpx.TimeoutException) or late:
+        return TroubleError(_LATE, again=True)
     if caused_by(ssl.SSLCertVerificationError):
         return TroubleError("showed a certificate that is not to be trusted", again=False)
     if caused_by(ssl.SSLError) and isinstance(error, httpx.ConnectError):
@@ -162,10 +165,6 @@ def _trouble(error: Exception) -> TroubleError:
         return TroubleError("has a name that cannot be looked up", again=True)
     if caused_by(ConnectionRefusedError):
         return TroubleError("refused the connection", again=True)
-    if isinstance(error, httpx.ConnectTimeout):
-        return TroubleError("could not be reached in time", again=True)
-    if isinstance(error, httpx.TimeoutException):
-        return TroubleError("did not answer in time", again=True)
     if isinstance(error, httpx.ProxyError):
         return TroubleError("could not be reached through the proxy", again=True)
     if isinstance(error, httpx.ConnectError):

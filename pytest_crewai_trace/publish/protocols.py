@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -15,6 +14,7 @@ from pytest_crewai_trace.publish.cargo import Cargo, Events, Spans, as_json
 from pytest_crewai_trace.publish.delivery import Progress
 from pytest_crewai_trace.publish.grant import Grant, is_token, json_object, read_grant
 from pytest_crewai_trace.publish.line import Answer, Request
+from pytest_crewai_trace.store.surroundings import versions
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.publish.credentials import Access
@@ -33,6 +33,13 @@ class CredentialRefused(CallError):  # noqa: N818 - what happened, not an error 
 
 class GrantsUnknown(CallError):  # noqa: N818
     """The server is older than grants."""
+
+
+class NothingToSend(CallError):  # noqa: N818
+    """An envelope that is empty."""
+
+    def __init__(self) -> None:
+        super().__init__("there is nothing in it to send", state="skipped")
 
 
 class Trip:
@@ -67,6 +74,8 @@ class Trip:
             CallError: it did not work out.
         """
         cargo = Spans(self._envelope, self._already("grants"))
+        if not cargo.total:
+            raise NothingToSend
         if cargo.done == cargo.total:
             return
         grant, renewed = self._grant(), False
@@ -234,7 +243,7 @@ def _own_headers(content_type: str, token: str | None) -> httpx.Headers:
     headers = httpx.Headers(
         {
             "Content-Type": content_type,
-            "User-Agent": f"pytest-crewai-trace/{version('pytest-crewai-trace')}",
+            "User-Agent": f"pytest-crewai-trace/{versions().get('pytest-crewai-trace', 'unknown')}",
             "Accept-Encoding": "identity",
         }
     )

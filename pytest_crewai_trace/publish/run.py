@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from pytest_crewai_trace.errors import CrewaiTraceError
 from pytest_crewai_trace.publish.calls import Caller, CallError, TimeIsUp
 from pytest_crewai_trace.publish.delivery import Delivery, Parcel, Progress, Sent
 from pytest_crewai_trace.publish.line import Line, quiet, trusted
-from pytest_crewai_trace.publish.protocols import CredentialRefused, GrantsUnknown, Trip
+from pytest_crewai_trace.publish.protocols import CredentialRefused, GrantsUnknown, NothingToSend, Trip
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.publish.amp import Amp
@@ -53,6 +53,7 @@ class Run:
         self._failures = 0
         self._taken = 0
         self._working = 0
+        self._looks_at = 0.0
         self._results: dict[int, Sent] = {}
         self._ends: dict[Line, float] = {}
         self._broken: BaseException | None = None
@@ -78,11 +79,9 @@ class Run:
             for line in lines:
                 line.cut()
             end = time.monotonic() + _GRACE
-            for line, thread in zip(lines, threads, strict=True):
+            for thread in threads:
                 if thread.ident is not None:
                     thread.join(max(end - time.monotonic(), 0))
-                if not thread.is_alive():
-                    line.close()
         return self._ended()
 
     def _watch(self) -> None:
@@ -96,8 +95,8 @@ class Run:
                     if now >= end:
                         line.cut()
                         self._ends[line] = self._deadline
-                soonest = min([self._deadline, *self._ends.values()])
-                self._changed.wait(min(soonest - now, _TICK))
+                self._looks_at = min([self._deadline, now + _TICK, *self._ends.values()])
+                self._changed.wait(self._looks_at - now)
 
     def _ended(self) -> Delivery:
         with self._changed:
@@ -132,7 +131,7 @@ class Run:
 
     def _work(self, line: Line) -> None:
         try:
-            with quiet():
+            with quiet(), closing(line):
                 while (number := self._take()) is not None:
                     self._end(number, self._deliver(self._parcels[number], line))
         except _CallbackRaised as error:
@@ -171,8 +170,6 @@ class Run:
         except Exception as error:  # noqa: BLE001 - it is not ours
             why = str(error) if isinstance(error, CrewaiTraceError) else type(error).__name__
             return Sent(parcel.key, "failed", f"it could not be read: {why}", progress=parcel.progress)
-        if not envelope.spans and not envelope.events:
-            return Sent(parcel.key, "skipped", "there is nothing in it to send")
         tell = partial(self._tell, self._on_progress, parcel.key)
         trip = Trip(self._amp.access, envelope, caller, parcel.progress, now=self._timing.now, on_progress=tell)
         try:
@@ -195,6 +192,8 @@ class Run:
         )
 
     def _go(self, trip: Trip, envelope: Envelope) -> None:
+        if not envelope.spans and not envelope.events:
+            raise NothingToSend
         begun = trip.progress is not None and trip.progress.protocol == "batches"
         if envelope.spans and not begun and not self._no_grants:
             try:
@@ -240,7 +239,8 @@ class Run:
                 raise TimeIsUp(self._stopped or self._time_is_up)
             seconds = min(self._amp.request_timeout, self._deadline - now)
             self._ends[line] = now + seconds
-            self._changed.notify_all()
+            if now + seconds < self._looks_at:
+                self._changed.notify_all()
         try:
             yield seconds
         finally:
@@ -251,8 +251,9 @@ class Run:
     def pause(self, tried: int, asked: str | None) -> None:
         """Wait before the next try. Raises ``TimeIsUp`` where there is no time for it."""
         seconds = self._timing.pause(tried, asked)
-        if self._stopped is None and seconds >= self._deadline - self._timing.clock():
-            raise TimeIsUp(self._time_is_up)
-        self._timing.wait(self._stop, seconds)
+        if self._stopped is None:
+            if seconds >= self._deadline - self._timing.clock():
+                raise TimeIsUp(self._time_is_up)
+            self._timing.wait(self._stop, seconds)
         if self._stopped is not None:
             raise TimeIsUp(self._stopped)

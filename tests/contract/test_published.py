@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from pytest_crewai_trace.publish.native import SPANS_SINCE, crewai_version
-from tests.support.amp import Amp, Request, spans_of
+from tests.support.amp import Amp, is_tracing, spans_in, spans_of
 from tests.support.homes import environment_of, make_home, on_pipe
+from tests.support.loopback import Request
 
 GRANTS = crewai_version() >= SPANS_SINCE
 # Without grants a lone agent and a run that raises share a batch with what comes next.
@@ -37,11 +38,11 @@ class Both:
     def native_spans(self, scene: str) -> list[Any]:
         grants = [request.json["execution_uuid"] for request in self.requests if request.path.endswith("/grants")]
         execution = grants[SCENES.index(scene)]
-        spans = [span for request in self.requests if request.path == "/v1/traces" for span in request.spans]
+        spans = [span for request in self.requests if request.path == "/v1/traces" for span in spans_of(request)]
         return [span for span in spans if attributes(span)["crewai.execution_uuid"] == execution]
 
     def our_spans(self, scene: str) -> list[Any]:
-        return spans_of(base64.b64decode(self.ours[scene]["spans"]))
+        return spans_in(base64.b64decode(self.ours[scene]["spans"]))
 
     def native_events(self, scene: str) -> list[dict[str, Any]]:
         sent = [request.json["events"] for request in self.requests if request.path.endswith("/events")]
@@ -59,7 +60,7 @@ def both(tmp_path_factory) -> Both:
         code = "from tests.support.native import main; main()"
         output = on_pipe([sys.executable, "-c", code, str(report), *SCENES], project, environment)
     assert report.exists(), output
-    return Both(amp.tracing, json.loads(report.read_text()))
+    return Both([request for request in amp.requests if is_tracing(request)], json.loads(report.read_text()))
 
 
 def attributes(span: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def attributes(span):
 
 def sent(amp):
     """The attributes of each root span that arrived; each trace came whole."""
-    spans = [span for request in amp.requests if request.path == "/v1/traces" for span in request.spans]
+    spans = [span for execution in amp.spans.values() for span in execution]
     roots = [span for span in spans if not span.parent_span_id]
     ids = {span.span_id for span in spans}
     assert all(span.parent_span_id in ids for span in spans if span.parent_span_id)

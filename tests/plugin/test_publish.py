@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.plugin.publishing import CALL, PUBLISH, command, lines, names_sent, run_and_keep, sent, waiting
-from tests.support.amp import Answer, refuse
+from tests.support.amp import refuse
+from tests.support.loopback import json_reply
 
 posix = pytest.mark.skipif(os.name != "posix", reason="sends signals")
 
@@ -217,7 +218,7 @@ def test_s74_strict_leaves_other_exit_codes(crews, amp):
 
 
 def test_s22_a_refused_credential(crews, amp):
-    amp.override = refuse(401, {"error": "bad_credentials"})
+    amp.override = refuse(401)
     crews.tests(f"""
         @pytest.mark.parametrize("number", range(3))
         def test_one(number): {CALL}
@@ -346,7 +347,7 @@ def test_s73_what_the_server_does_not_want_is_counted_apart(crews, amp):
     def second_is_refused(request):
         if request.path.endswith("/grants"):
             seen.append(request)
-        return Answer(422, {}) if len(seen) > 1 and request.path.endswith("/grants") else None
+        return json_reply({}, 422) if len(seen) > 1 and request.path.endswith("/grants") else None
 
     amp.override = second_is_refused
 
