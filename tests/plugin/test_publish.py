@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,10 +14,13 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pytest_crewai_trace.publish.native import SPANS_SINCE, crewai_version
 from tests.plugin.publishing import CALL, PUBLISH, command, lines, names_sent, run_and_keep, sent, waiting
 from tests.support.amp import refuse
 from tests.support.loopback import json_reply
 
+TRACING = "crewai.telemetry.tracing."
+LISTENER = "crewai.events.listeners.tracing.trace_listener"
 posix = pytest.mark.skipif(os.name != "posix", reason="sends signals")
 
 
@@ -421,3 +427,140 @@ def test_github_summary_has_the_links(crews, amp, monkeypatch):
     text = (crews.path / "summary.md").read_text()
     assert "| CrewAI AMP |" in text
     assert f"/traces/{root['crewai.execution_uuid']}" in text.replace("&#58;", ":")
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "name"),
+    [
+        (TRACING + "session", "event_bus: CrewAIEventsBus", "bus: CrewAIEventsBus", "TraceSession"),
+        (LISTENER, "_create_trace_event", "_make_trace_event", "TraceCollectionListener"),
+    ],
+)
+def test_a_crewai_whose_private_names_have_changed(crews, amp, module, old, new, name):
+    """One line; nothing is sent, everything is kept."""
+    if module.startswith(TRACING) and crewai_version() < SPANS_SINCE:
+        pytest.skip("this crewAI makes no spans")
+    crews.write(
+        "conftest.py",
+        f"""
+        import sys
+        from tests.support.guarded import Renamed
+
+        sys.meta_path.insert(0, Renamed({{{module!r}: {{{old!r}: {new!r}}}}}))
+        """,
+    )
+    crews.tests("""
+        def test_one(): run()
+        def test_two(): run()
+        """)
+
+    result = crews.run_apart(PUBLISH, "all")
+
+    result.assert_outcomes(passed=2)
+    (line,) = [line for line in lines(result) if "kept, not published" in line]
+    assert line.startswith("2 traces kept, not published: crewAI ")
+    assert name in line
+    assert amp.requests == []
+    assert len(list(crews.path.rglob("*.passed.jsonl"))) == 2
+
+
+def test_a_run_without_grants_goes_in_batches(crews, amp):
+    """Where the server does not know grants, it gets the events of the older protocol."""
+    amp.override = lambda request: json_reply({}, 404) if request.path.endswith("/grants") else None
+    crews.tests(f"""
+        class Greeting(Flow):
+            @start()
+            def hello(self): {CALL}
+
+        def test_one(): Greeting().kickoff()
+        """)
+
+    result = crews.run(PUBLISH, "all")
+
+    (batch,) = amp.batches.values()
+    assert batch.status == "completed"
+    types = [event["type"] for event in batch.events]
+    assert types[:2] == ["flow_started", "method_execution_started"]
+    assert {"llm_call_started", "flow_finished"} < set(types)
+    assert batch.opened["execution_type"] == "flow"
+    assert any(line.startswith("published 1 trace") for line in lines(result))
+
+
+def test_merged_shards_are_published_once(crews, amp):
+    crews.tests(f"def test_one(): {CALL}", "test_a.py")
+    crews.tests(f"def test_one(): {CALL}", "test_b.py")
+    amp.override = refuse(401)
+    for shard in ("a", "b"):
+        crews.run(PUBLISH, "all", f"test_{shard}.py", f"--crewai-trace-dir={shard}")
+    amp.override = None
+
+    merged = command(crews, "merge", "a", "b", "-o", "merged")
+    code, out, _ = command(crews, "publish", "merged", "a")
+
+    assert merged[0] == code == 0, merged
+    assert "published 2 traces" in out
+    assert {one["test.suite.name"] for one in sent(amp)} == {"test_a.py", "test_b.py"}
+    assert len(sent(amp)) == 2
+    assert "nothing to publish" in command(crews, "publish", "merged")[1]
+
+
+def test_s43_what_is_no_envelope(crews, amp):
+    """Named, and nothing else is lost."""
+    crews.tests(f"def test_one(): {CALL}")
+    run_and_keep(crews, amp)
+    (item,) = waiting(crews)
+    (item.path.parent / "broken-1.passed.envelope.json").write_text('{"schema_version": 99}')
+
+    code, out, _ = command(crews, "publish")
+
+    assert code == 1
+    assert "broken-1" in out
+    assert names_sent(amp) == ["test_one"]
+
+
+def test_the_viewer_and_the_list_of_traces(crews, amp):
+    """The viewer links to the page; an envelope is no trace to those who read traces."""
+    crews.tests(f"def test_one(): {CALL}")
+
+    result = crews.run(PUBLISH, "all", "--crewai-trace-html=viewer.html")
+
+    (root,) = sent(amp)
+    assert any(line.startswith("viewer of 1 ") and "skipped" not in line for line in lines(result))
+    packed = re.search(r'id="run"[^>]*>([^<]+)<', (crews.path / "viewer.html").read_text())
+    told = json.loads(gzip.decompress(base64.b64decode(packed[1])))
+    assert told["tests"][0]["page"] == f"{amp.url}/traces/{root['crewai.execution_uuid']}"
+    code, out, err = command(crews, "list")
+    assert (code, err) == (0, "")
+    assert "test_one" in out
+
+
+def test_lone_surrogates_and_control_characters(crews, amp):
+    """S58: what a model says arrives, with what has no place in OTLP replaced."""
+    crews.tests(r"""
+        def test_one():
+            ScriptedLLM("a \ud800 b \x1b[31m").call("\udfff hi")
+            run(final("c \ud800 d"), name="n\ud800")
+            assert False, "\ud800"
+        """)
+
+    crews.run(PUBLISH, "all").assert_outcomes(failed=1)
+
+    assert len({one["crewai.execution_uuid"] for one in sent(amp)}) == 1
+    body = b"".join(request.body for request in amp.requests)
+    assert b"c ? d" in body or b"c \\\\ud800 d" in body or b"c \\ud800 d" in body
+
+
+def test_interrupted_runs_are_kept(crews, amp):
+    crews.tests(f"""
+        def test_one(): {CALL}
+        def test_two(): raise KeyboardInterrupt
+        """)
+
+    result = crews.run(PUBLISH, "all", no_reraise_ctrlc=True)
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert amp.requests == []
+    assert any(line.startswith("interrupted: ") and "crewai-trace publish" in line for line in lines(result))
+    assert command(crews, "publish", "--which=failed")[1].startswith("nothing to publish")
+    assert command(crews, "publish")[0] == 0
+    assert names_sent(amp) == ["test_one"]
