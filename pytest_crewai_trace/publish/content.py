@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.store.clean import shortened
 
 if TYPE_CHECKING:
+    from pytest_crewai_trace.publish.envelope import Attribute
     from pytest_crewai_trace.publish.options import Content
     from pytest_crewai_trace.store.clean import Cleaning
 
 MOST_BYTES = 50_000_000  # of the spans, and of the events
 MOST_SPANS = 20_000
 MOST_EVENTS = 40_000
-_LENGTHS = (None, 100_000, 10_000, 1_000, 100)  # of a text: tried in this order until the whole is small enough
+_LENGTHS = (100_000, 10_000, 1_000, 100)  # of a text: tried in this order until the whole is small enough
 # What names, counts and verdicts are called; everything else may be something that somebody said.
 _NAMES = frozenset(
     {
@@ -35,6 +36,8 @@ _NAMES = frozenset(
     }
 )
 _SUBJECTS_THAT_SAY = ("guardrail", "conversation", "policy", "human")  # spans whose subject is what somebody said
+# The attributes of a test that say what somebody said.
+_SAID_OF_TESTS = ("crewai.test.message", "crewai.test.parameter.")
 _EVENT_NAMES = frozenset(
     {
         *("type", "timestamp", "event_id", "parent_event_id", "previous_event_id", "triggered_by_event_id"),
@@ -78,29 +81,38 @@ class Cleaner:
         return str(self.value(text, where))
 
 
+def names_only(test: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """The attributes of a test without what was said in it."""
+    return {name: value for name, value in test.items() if not name.startswith(_SAID_OF_TESTS)}
+
+
 def spans(serialised: bytes, cleaner: Cleaner) -> bytes:
     """An OTLP request with its texts cleaned, and of at most ``MOST_BYTES`` and ``MOST_SPANS``."""
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     request = ExportTraceServiceRequest.FromString(serialised)
-    scopes = [scope for resource in request.resource_spans for scope in resource.scope_spans]
-    for scope in scopes:
+    for scope in _scopes(request):
         if len(scope.spans) > MOST_SPANS:
             first = sorted(scope.spans, key=lambda span: span.start_time_unix_nano)[:MOST_SPANS]
             del scope.spans[:]
             scope.spans.extend(first)
-    made = [span for scope in scopes for span in scope.spans]
-    for span in made:
-        if cleaner.names_only:
-            _strip(span)
-        _each_text(span, cleaner.text)
+        for span in scope.spans:
+            if cleaner.names_only:
+                _strip(span)
+            _each_text(span, cleaner.text)
+    whole = bytes(request.SerializeToString(deterministic=True))
     for most in _LENGTHS:
-        if most is not None:
-            for span in made:
-                _each_text(span, partial(_cut, most))
         if request.ByteSize() <= MOST_BYTES:
             break
+        request = ExportTraceServiceRequest.FromString(whole)
+        for scope in _scopes(request):
+            for span in scope.spans:
+                _each_text(span, partial(_cut, most))
     return bytes(request.SerializeToString(deterministic=True))
+
+
+def _scopes(request: Any) -> list[Any]:
+    return [scope for resource in request.resource_spans for scope in resource.scope_spans]
 
 
 def _cut(most: int, text: str, where: str) -> str:
@@ -155,12 +167,12 @@ def events(made: Sequence[dict[str, Any]], cleaner: Cleaner) -> tuple[dict[str, 
         if cleaner.names_only:
             data = {name: value for name, value in data.items() if _is_name(name, value, said)}
         cleaned.append({**event, "event_data": cleaner.value(data, event["type"])})
+    fitting = cleaned
     for most in _LENGTHS:
-        if most is not None:
-            cleaned = shortened(cleaned, most)
-        if len(json.dumps(cleaned)) <= MOST_BYTES:
+        if len(json.dumps(fitting)) <= MOST_BYTES:
             break
-    return tuple(cleaned)
+        fitting = shortened(cleaned, most)
+    return tuple(fitting)
 
 
 def _descriptions(data: dict[str, Any]) -> list[Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.capture.plain import plain
+from pytest_crewai_trace.publish.content import names_only
 from pytest_crewai_trace.redaction import hook_error
 from pytest_crewai_trace.store.surroundings import repository, without_credentials
 
@@ -124,9 +125,7 @@ def _attribute(value: Any) -> Attribute:
 def cleaned(found: dict[str, Attribute], cleaner: Cleaner) -> dict[str, Attribute]:
     """As they may be sent."""
     made: dict[str, Attribute] = {}
-    for name, value in found.items():
-        if cleaner.names_only and name.startswith(("crewai.test.message", "crewai.test.parameter.")):
-            continue
+    for name, value in (names_only(found) if cleaner.names_only else found).items():
         if isinstance(value, str):
             made[cleaner.text(name, "test")] = cleaner.text(value, f"test.{name}")[:_LONGEST]
         elif isinstance(value, bool) or (isinstance(value, float) and math.isfinite(value)):

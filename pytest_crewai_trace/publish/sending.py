@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_crewai_trace.publish import outbox
 from pytest_crewai_trace.publish.amp import Amp
-from pytest_crewai_trace.publish.content import Cleaner, events, spans
+from pytest_crewai_trace.publish.content import Cleaner, events, names_only, spans
 from pytest_crewai_trace.publish.delivery import Delivery, Parcel, Progress, Sent
 from pytest_crewai_trace.report.terminal import plural
 from pytest_crewai_trace.trace.render import cut, printable
@@ -125,12 +125,11 @@ class Sending:
 def without_content(envelope: Envelope) -> Envelope:
     """An envelope without what was said in the test: structure, names, times, tokens and verdicts."""
     cleaner = Cleaner(None, "none")
-    said = ("crewai.test.message", "crewai.test.parameter.")
     return envelope.model_copy(
         update={
             "spans": None if envelope.spans is None else spans(envelope.spans, cleaner),
             "events": events(envelope.events, cleaner),
-            "test": {name: value for name, value in envelope.test.items() if not name.startswith(said)},
+            "test": names_only(envelope.test),
         }
     )
 
