@@ -95,10 +95,10 @@ class Keeping:
             tool_seconds=round(counts["tool_seconds"], 6),
             **self._around(),
         )
-        name, packed = self._store.name(facts), None
-        if native is not None and goes:
-            packed = self._packing().pack(item, facts, trace, native, name)
-            stays = stays or packed["held"] is not None  # kept for later
+        if native is None or not goes:
+            return self._kept(facts, trace), None
+        packed, name = self._packing().pack(item, facts, trace, native)
+        stays = stays or packed["held"] is not None  # kept for later
         return self._kept(facts, trace, name) if stays else None, packed
 
     def _packing(self) -> Packing:
@@ -117,7 +117,7 @@ class Keeping:
             incomplete=("the process died, and with it the trace of this test",), origin=TraceOrigin(test_id=test_id)
         )
         facts = Attempt(test_id=test_id, outcome="crashed", message=message, **{**self._around(), "worker": worker})
-        return self._kept(facts, trace, self._store.name(facts))
+        return self._kept(facts, trace)
 
     def _around(self) -> dict[str, Any]:
         return {
@@ -140,7 +140,7 @@ class Keeping:
     def _from_here(self, path: Path) -> str:
         return (path.relative_to(self._here) if path.is_relative_to(self._here) else path).as_posix()
 
-    def _kept(self, facts: Attempt, trace: Trace, name: str) -> KeptOnReport:
+    def _kept(self, facts: Attempt, trace: Trace, name: str | None = None) -> KeptOnReport:
         kept = self._store.keep(facts, trace, name)
         shown = None if kept.path is None else self._from_here(kept.path)
         return KeptOnReport(path=shown, problem=kept.problem or self._hook_problem(), dropped=kept.dropped)

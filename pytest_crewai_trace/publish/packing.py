@@ -53,14 +53,14 @@ class Packing:
         self._root = root
 
     def pack(
-        self, item: pytest.Item, attempt: Attempt, trace: Trace, native: NativeTracing, name: str
-    ) -> PackedOnReport:
-        """Write what is to be sent of an attempt whose trace has this name."""
+        self, item: pytest.Item, attempt: Attempt, trace: Trace, native: NativeTracing
+    ) -> tuple[PackedOnReport, str | None]:
+        """Write what is to be sent of an attempt; with the name that its trace is to have."""
         made = native.finish(_PATIENCE)
         told = PackedOnReport(execution=native.execution_uuid, envelope=None, held=made.gone, problem=made.problem)
         if made.spans is None and not made.events:
             told["held"] = made.gone or made.problem or "crewAI's own tracing made nothing of it"
-            return told
+            return told, None
         try:
             added = added_by_hook(item, trace)
         except HookError as error:
@@ -68,13 +68,14 @@ class Packing:
         try:
             attributes = {**added, **parameters_of(item), **facts_of(attempt, trace, self._root)}
             envelope = self._envelope(made, attempt, trace, native.execution_uuid, cleaned(attributes, self._cleaner))
+            name = self._store.name(attempt)
             kept = self._store.put(name.removesuffix(SUFFIX) + ENVELOPE, envelope.dump())
         except Exception as error:  # noqa: BLE001 - what could not be cleaned is not sent, and the test is over
             told["held"] = f"what is to be sent could not be made: {type(error).__name__}: {error}"
-            return told
+            return told, None
         told["envelope"] = None if kept.path is None else kept.path.name
         told["held"] = told["held"] or kept.problem
-        return told
+        return told, name
 
     def _envelope(
         self,

@@ -69,16 +69,16 @@ class Store:
 
     def keep(self, attempt: Attempt, trace: Trace, name: str | None = None) -> Kept:
         """Write the trace of an attempt, under a name that was asked for before or a new one."""
-        return self._put(name or self.name(attempt), lambda: self._content(attempt, trace))
+        return self._put(lambda: name or self.name(attempt), lambda: self._content(attempt, trace))
 
     def put(self, name: str, content: str) -> Kept:
         """Write something else into the folder of this run."""
-        return self._put(name, content.encode)
+        return self._put(lambda: name, content.encode)
 
-    def _put(self, name: str, content_of: Callable[[], bytes]) -> Kept:
+    def _put(self, name_of: Callable[[], str], content_of: Callable[[], bytes]) -> Kept:
         try:
             content = content_of()
-            path = self._made_folder() / name
+            path = self._made_folder() / name_of()
             write(path, content)
             return Kept(path, dropped=self._make_room(path, len(content)))
         except OSError as error:

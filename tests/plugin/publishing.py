@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from pytest_crewai_trace.publish import outbox
+from pytest_crewai_trace.publish.native import SPANS_SINCE, crewai_version
 from tests.support.amp import refuse
 
 PUBLISH = "--crewai-trace-publish"
@@ -19,6 +22,8 @@ def attributes(span):
 
 def sent(amp):
     """The attributes of each root span that arrived; each trace came whole."""
+    if crewai_version() < SPANS_SINCE:
+        pytest.skip("this crewAI makes no spans")
     spans = [span for execution in amp.spans.values() for span in execution]
     roots = [span for span in spans if not span.parent_span_id]
     ids = {span.span_id for span in spans}
