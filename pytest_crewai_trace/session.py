@@ -214,6 +214,8 @@ class Session:
             return (yield)
         finally:
             self._end_untold(item)
+            if (record := item.stash.get(RECORD, None)) is not None and record.native is not None:
+                record.native.discard()
             _drop(item.stash, RECORD)
             _drop(item.stash, ATTEMPTS)
 

@@ -52,6 +52,7 @@ class NativeTracing:
     def __init__(self, execution_uuid: str) -> None:
         self.execution_uuid = execution_uuid
         self._queue: SimpleQueue[tuple[Any, Any] | None] = SimpleQueue()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._spans: _Spans | None = None
         self._events: _Events | None = None
@@ -66,12 +67,7 @@ class NativeTracing:
             return
         self._queue.put((source, event))
         if self._thread is None:
-            thread = threading.Thread(target=self._work, name="crewai-trace-publish", daemon=True)
-            self._thread = thread
-            try:
-                thread.start()
-            except RuntimeError as error:  # no more threads
-                self._closed, self._problem = True, f"what is to be published could not be made: {error}"
+            self._start()
 
     def finish(self, seconds: float) -> Made:
         """What has been made; waits at most so long for what is not done yet."""
@@ -91,6 +87,16 @@ class NativeTracing:
         """Nobody wants what has been made."""
         self._unwanted = True
         self._close()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is not None:
+                return
+            self._thread = threading.Thread(target=self._work, name="crewai-trace-publish", daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError as error:  # no more threads
+                self._closed, self._problem = True, f"what is to be published could not be made: {error}"
 
     def _close(self) -> None:
         if not self._closed:
