@@ -221,10 +221,10 @@ def test_s69_no_secret_is_in_a_repr():
     from pytest_crewai_trace.publish.credentials import Credential
     from pytest_crewai_trace.publish.grant import Grant
     from pytest_crewai_trace.publish.line import Answer, Request
-    from pytest_crewai_trace.publish.protocols import _own_headers
+    from pytest_crewai_trace.publish.protocols import headers_of
 
     credential = Credential("canary", "the token in X", "set it")
-    headers = _own_headers("text/plain", "canary")
+    headers = headers_of("text/plain", "canary")
     shown = [
         credential,
         Access("https://a.example", credential, "canary"),
