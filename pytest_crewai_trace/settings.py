@@ -208,11 +208,16 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
         folder_is_default=folder_is_default,
         most_bytes=_most_bytes(config),
         show=_which(config, environ, "crewai_trace_show"),
-        run=worker.get(RUN) or f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}",
+        run=worker.get(RUN) or run_name(datetime.now(timezone.utc)),
         worker=worker.get("workerid"),
         github_summary=_github_summary(environ),
         html=html,
     )
+
+
+def run_name(now: datetime) -> str:
+    """A name for a run; in the order of names runs are in the order in which they began."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{now.microsecond * 16 + os.urandom(1)[0] % 16:06x}"
 
 
 def _html(config: pytest.Config) -> Path | None:

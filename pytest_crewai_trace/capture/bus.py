@@ -18,10 +18,9 @@ from itertools import count
 from types import FunctionType, MethodType
 from typing import Any
 
-import wrapt
-
 from pytest_crewai_trace.capture.mapping import Rule, rule_of
 from pytest_crewai_trace.capture.recorder import BACKGROUND, Recorder, Row
+from pytest_crewai_trace.imports import when_imported
 
 BUS_MODULE = "crewai.events.event_bus"
 _CONTEXT_MODULE = "crewai.events.event_context"
@@ -46,7 +45,7 @@ class Recording:
         """Hook the bus, now or when crewAI is imported. Does not import it."""
         global _running
         self._outer, _running = _running, self
-        wrapt.register_post_import_hook(_hook, BUS_MODULE)
+        when_imported(BUS_MODULE, _hook)
 
     def stop(self) -> None:
         """Take the hook away, unless an outer session (pytest inside pytest) needs it."""

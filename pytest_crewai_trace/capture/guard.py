@@ -259,7 +259,7 @@ class Guard:
             self.blocked[what] += 1
 
     def start(self) -> None:
-        import wrapt
+        from pytest_crewai_trace.imports import when_imported
 
         self._active = True
         for name, value in ENVIRONMENT.items():
@@ -268,11 +268,11 @@ class Guard:
         for block in BLOCKS:
             for target in block.targets:
                 hook = functools.partial(self._place, block, target)
-                wrapt.register_post_import_hook(hook, target.partition(":")[0])
+                when_imported(target.partition(":")[0], hook)
         for module in dict.fromkeys(target.partition(":")[0] for block in BLOCKS for target in block.targets):
-            wrapt.register_post_import_hook(self._report_gone, module)
-        wrapt.register_post_import_hook(self._release_signals, "crewai.telemetry.telemetry")
-        wrapt.register_post_import_hook(self._report_gone, "crewai")
+            when_imported(module, self._report_gone)
+        when_imported("crewai.telemetry.telemetry", self._release_signals)
+        when_imported("crewai", self._report_gone)
 
     def stop(self) -> None:
         """Put everything back, the last replaced first; what somebody else has replaced meanwhile stays theirs."""

@@ -209,7 +209,7 @@ def building_without_keys() -> Iterator[None]:
 
     Older crewAI wants the key of a model when an agent is made, which may be before any fixture.
     """
-    import wrapt
+    from pytest_crewai_trace.imports import when_imported
 
     patches, open_ = Patches(), True
 
@@ -217,7 +217,7 @@ def building_without_keys() -> Iterator[None]:
         if open_:
             _replace_building(patches, rescue=True)
 
-    wrapt.register_post_import_hook(place, "crewai.llm")
+    when_imported("crewai.llm", place)
     try:
         yield
     finally:

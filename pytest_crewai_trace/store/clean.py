@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_crewai_trace.trace.document import as_text, load, to_document
+from pytest_crewai_trace.trace.document import as_json, load, to_document
 from pytest_crewai_trace.trace.redact import Hook, Redactor, known_secrets
+from pytest_crewai_trace.trace.secret_names import Strength, strength_of
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.trace import Trace
@@ -41,17 +42,37 @@ class _Remembering(Redactor):
         self._remembered: dict[str, str] = {}
         self._room = _MOST_REMEMBERED
 
-    def scan(self, text: str) -> str:
-        """A text without its secrets, where there is no hook."""
-        if len(text) == 36 and not self.patterns and _UUID.fullmatch(text):
-            return self._literals(text)  # crewAI's own ids are in every span, and new in each
-        return self._scanned(text, 3)
+    def clean(self, fields: dict[str, Any], kept: frozenset[str], where: str) -> None:
+        """Take the secrets out of fields, in place; those that are kept, and numbers, stay as they are."""
+        known = self._remembered.get if self.hook is None else None
+        for name, value in fields.items():
+            of = type(value)
+            if (of is not str and of is not dict and of is not list) or name in kept:
+                continue
+            if of is str and known is not None:
+                fields[name] = known(value) or self._scanned(value, 3)
+            else:
+                fields[name] = self.value(value, f"{where}.{name}")
+
+    def _mapping(self, value: Mapping[Any, Any], where: str, named: Strength, level: int) -> Any:
+        """As of any redactor; texts under harmless names, which nearly all are, without more ado."""
+        if self.hook is not None or named is not Strength.NONE:
+            return super()._mapping(value, where, named, level)
+        known = self._remembered.get
+        for key, item in value.items():
+            if type(key) is not str or type(item) is not str or strength_of(key) is not Strength.NONE:
+                return super()._mapping(value, where, named, level)
+            if item != (known(item) or self._scanned(item, 3)) or key != (known(key) or self._scanned(key, 3)):
+                return super()._mapping(value, where, named, level)
+        return value
 
     def _scanned(self, text: str, levels: int) -> str:
-        if len(text) > _REMEMBERED or levels != 3:
+        if levels != 3 or len(text) > _REMEMBERED:
             return super()._scanned(text, levels)
         found = self._remembered.get(text)
         if found is None:
+            if len(text) == 36 and not self.patterns and _UUID.fullmatch(text):
+                return self._literals(text)  # crewAI's own ids are in every span, and new in each
             self._room -= len(text) + 100
             if self._room < 0:
                 self._remembered.clear()
@@ -92,58 +113,41 @@ class Cleaning:
     def value(self, value: Any, where: str) -> Any:
         return self._redactor.value(value, where)
 
-    def text_of(self, trace: Trace) -> str:
+    def json_of(self, trace: Trace) -> bytes:
         """The document of a trace as JSON, without secrets and of at most ``MOST_BYTES``."""
         cleaned = 0
         for most_spans, most in _SIZES:
             if most_spans != cleaned:
                 document, cleaned = self._clean(to_document(trace, most_spans=most_spans)), most_spans
             # Cut where no secret is left: half of one would not be found.
-            text = as_text(document if most is None else _shortened(document, most))
-            if len(text) <= MOST_BYTES and len(text.encode()) <= MOST_BYTES:
+            content = as_json(document if most is None else _shortened(document, most))
+            if len(content) <= MOST_BYTES:
                 break
-        return text
+        return content
 
     def trace(self, trace: Trace) -> Trace:
         """A trace without secrets, to be shown."""
-        return load(self.text_of(trace))
+        return load(self.json_of(trace))
 
     def _clean(self, document: dict[str, Any]) -> dict[str, Any]:
-        clean = self._redactor.value
-        made = dict(document)
+        """The document, which is nobody else's, without its secrets."""
+        redactor = self._redactor
         if "incomplete" in document:
-            made["incomplete"] = clean(document["incomplete"], "incomplete")
-        if "events" in document:
-            made["events"] = [self._but(event, _TIMES, "event") for event in document["events"]]
-        made["messages"] = [{**link, "tail": clean(link["tail"], "messages")} for link in document["messages"]]
-        made["spans"] = [self._clean_span(span) for span in document["spans"]]
-        if "origin" in document:
-            made["origin"] = self._but(document["origin"], _TIMES, "origin")
-        return made
+            document["incomplete"] = redactor.value(document["incomplete"], "incomplete")
+        for link in document["messages"]:
+            link["tail"] = redactor.value(link["tail"], "messages")
+        self._clean_facts(document, "")
+        for span in document["spans"]:
+            redactor.clean(span, _STRUCTURE, span["kind"])
+            self._clean_facts(span, f"{span['kind']}.")
+        return document
 
-    def _clean_span(self, span: dict[str, Any]) -> dict[str, Any]:
-        kind = span["kind"]
-        made = self._but(span, _STRUCTURE, kind)
-        if "origin" in span:
-            made["origin"] = self._but(span["origin"], _TIMES, f"{kind}.origin")
-        if "events" in span:
-            made["events"] = [self._but(event, _TIMES, f"{kind}.event") for event in span["events"]]
-        return made
-
-    def _but(self, fields: dict[str, Any], kept: frozenset[str], where: str) -> dict[str, Any]:
-        """Fields without their secrets; those that are kept, and numbers, as they are."""
-        text_only = self._hook is None
-        scan, clean = self._redactor.scan, self._redactor.value
-        made: dict[str, Any] = {}
-        for name, value in fields.items():
-            of = type(value)
-            if name in kept or (of is not str and of is not dict and of is not list):
-                made[name] = value
-            elif of is str and text_only:
-                made[name] = scan(value)
-            else:
-                made[name] = clean(value, f"{where}.{name}")
-        return made
+    def _clean_facts(self, of: dict[str, Any], where: str) -> None:
+        """Of a trace or a span: where it comes from, and what happened in it."""
+        if "origin" in of:
+            self._redactor.clean(of["origin"], _TIMES, f"{where}origin")
+        for event in of.get("events", ()):
+            self._redactor.clean(event, _TIMES, f"{where}event")
 
 
 def _shortened(value: Any, most: int) -> Any:

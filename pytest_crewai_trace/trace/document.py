@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
 from typing import Any, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from pytest_crewai_trace.errors import TraceDocumentError
 from pytest_crewai_trace.trace.messages import Messages
@@ -18,6 +20,7 @@ from pytest_crewai_trace.trace.trace import Trace
 SCHEMA_VERSION = 1
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SPANS = TypeAdapter(list[AnySpan])
+_APART = {"messages", "origin"}  # as part of its span pydantic compares each origin with the default: that is slower
 
 
 def to_document(trace: Trace, *, most_spans: int | None = None) -> dict[str, Any]:
@@ -41,7 +44,9 @@ def to_document(trace: Trace, *, most_spans: int | None = None) -> dict[str, Any
 
     spans = []
     for span in trace.all_spans[:most_spans]:
-        written = {"kind": span.kind, **span.model_dump(mode="json", exclude_defaults=True, exclude={"messages"})}
+        written = {"kind": span.kind, **span.model_dump(mode="json", exclude_defaults=True, exclude=_APART)}
+        if origin := span.origin.model_dump(mode="json", exclude_defaults=True):
+            written["origin"] = origin
         if isinstance(span, LLMSpan):
             written["messages"] = number_of(span.messages)
         spans.append(written)
@@ -64,17 +69,23 @@ def to_document(trace: Trace, *, most_spans: int | None = None) -> dict[str, Any
 
 def dump(trace: Trace, *, indent: int | None = None) -> str:
     """The trace as JSON."""
-    return as_text(to_document(trace), indent=indent)
+    return as_json(to_document(trace), indent=indent).decode()
 
 
-def as_text(document: dict[str, Any], *, indent: int | None = None) -> str:
-    """A document as JSON, without lone surrogates."""
-    text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate in a trace that was not captured but made by hand
-        text = text.encode("utf-8", "replace").decode()
-    return text
+def as_json(document: dict[str, Any], *, indent: int | None = None) -> bytes:
+    """A document as JSON in UTF-8, without lone surrogates.
+
+    Raises:
+        ValueError: a number that JSON does not have, in a trace that was not captured but made by hand.
+    """
+    if indent is None:
+        with contextlib.suppress(PydanticSerializationError):  # a lone surrogate, or deeper than it goes
+            content = to_json(document)
+            if b"NaN" not in content and b"Infinity" not in content:
+                return content
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(document, indent=indent, separators=separators, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "replace")
 
 
 def load(text: str | bytes) -> Trace:

@@ -182,17 +182,11 @@ class Redactor:
             if named is not Strength.NONE and is_secret(value, named):
                 return f"{MARK} value]"
             return self.text(value, where)
-        if isinstance(value, bytes | bytearray):
-            return self._bytes(bytes(value), named)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            digits = str(value) if self._known else ""
-            known = len(digits) >= self._shortest and self._literals(digits) != digits
-            return f"{MARK} value]" if known or named is Strength.PASSWORD else value
-        if not isinstance(value, Mapping | list | tuple):
-            return value
+        if not isinstance(value, (dict, list, tuple, Mapping)):
+            return self._scalar(value, named)
         if level >= _MOST_LEVELS:
             return TOO_DEEP
-        if isinstance(value, Mapping):
+        if not isinstance(value, (list, tuple)):
             return self._mapping(value, where, named, level)
         # A header as a pair: ("Authorization", "Bearer ...").
         if len(value) == 2 and isinstance(value[0], str) and named is Strength.NONE:
@@ -204,6 +198,15 @@ class Redactor:
         if all(new is old for new, old in zip(items, value, strict=True)):
             return value
         return tuple(items) if isinstance(value, tuple) else items
+
+    def _scalar(self, value: Any, named: Strength) -> Any:
+        if isinstance(value, bytes | bytearray):
+            return self._bytes(bytes(value), named)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return value
+        digits = str(value) if self._known else ""
+        known = len(digits) >= self._shortest and self._literals(digits) != digits
+        return f"{MARK} value]" if known or named is Strength.PASSWORD else value
 
     def _mapping(self, value: Mapping[Any, Any], where: str, named: Strength, level: int) -> Any:
         made: dict[Any, Any] = {}
@@ -251,7 +254,7 @@ class Redactor:
         clean = self._literals(text) if len(text) >= self._shortest else text
         for pattern in self.patterns:
             clean = pattern.sub(_group_redacted, clean)
-        longest = max(map(len, clean.split()), default=0)
+        longest = max(map(len, clean.split()), default=0) if len(clean) >= _SHORTEST_TOKEN else 0
         clean = _by_shape_and_name(clean, longest)
         if "\\" in clean:
             plain = _ESCAPED_SLASH.sub("/", _ESCAPED_ASCII.sub(_unescaped, clean))
@@ -351,7 +354,10 @@ def _labelled(match: re.Match[str]) -> str:
 def _named_values(text: str) -> str:
     """Without the values that a name such as ``api_key`` stands before."""
     folded = text.casefold()  # most texts have no such name, and this finds it out at a twentieth of the cost
-    if not any(root in folded for root in _ROOTS):
+    for name in _ROOTS:
+        if name in folded:
+            break
+    else:
         return text
     parts: list[str] = []
     done = position = 0

@@ -155,7 +155,7 @@ def test_s60_a_trace_that_is_too_large_is_cut_with_marks(monkeypatch):
     monkeypatch.setattr(clean, "MOST_BYTES", 400_000)
     made = trace(*(span("tool", "search", result="x" * 20_000, arguments={"key" * 9: "y"}) for _ in range(30)))
 
-    text = Cleaning().text_of(made)
+    text = Cleaning().json_of(made)
 
     assert len(text) <= 400_000
     again = type(made).from_json(text)

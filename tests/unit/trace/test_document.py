@@ -293,7 +293,7 @@ def test_a_document_with_anything_anywhere_is_a_trace_or_is_refused(data, value)
     if made is None:
         refusal(text)
         return
-    assert re.match(r'{"schema_version": 1\b', made.to_json())
+    assert re.match(r'{"schema_version":1\b', made.to_json())
     assert made.to_json().encode()
     assert repr(made)
     assert made.render()
