@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, StrictBool, StrictFloat, StrictInt
 
-from pytest_crewai_trace.trace.document import as_text
+from pytest_crewai_trace.trace.document import as_json
 
 Attribute = StrictBool | StrictInt | StrictFloat | str
 
@@ -55,7 +55,7 @@ class Envelope(BaseModel):
     def dump(self) -> str:
         """The envelope as JSON."""
         written = self.model_dump(mode="json", exclude_defaults=True)
-        return as_text({"schema_version": self.schema_version, **written})
+        return as_json({"schema_version": self.schema_version, **written}).decode()
 
     @classmethod
     def load(cls, text: str | bytes) -> Envelope:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 
 from pytest_crewai_trace.publish.calls import Caller, CallError, TimeIsUp
-from pytest_crewai_trace.publish.cargo import Cargo, Events, Spans, as_json
+from pytest_crewai_trace.publish.cargo import Cargo, Events, Spans
 from pytest_crewai_trace.publish.delivery import Progress
 from pytest_crewai_trace.publish.grant import Grant, is_token, json_object, read_grant
 from pytest_crewai_trace.publish.line import Answer, Request
 from pytest_crewai_trace.store.surroundings import versions
+from pytest_crewai_trace.trace.document import as_json
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.publish.credentials import Access
