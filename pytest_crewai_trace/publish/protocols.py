@@ -134,29 +134,37 @@ class Trip:
         anonymous = self._access.credential is None
         root = f"{self._access.base_url}{_TRACING}{'/ephemeral' if anonymous else ''}/batches"
         batch = f"{root}/{self._envelope.execution_uuid}"
-        cargo = Events(self._envelope, self._so_far("batches").accepted)
-        if self.progress is None or self.progress.protocol != "batches":
+        resumed = self.progress is not None and self.progress.protocol == "batches"
+        if not resumed:
             self._open(root, anonymous=anonymous)
             self._note(Progress("batches", 0))
         try:
-            while cargo.done < cargo.total:
-                body = self._body(cargo)
-                try:
-                    self._amp("POST", f"{batch}/events", body)
-                except CallError as error:
-                    if error.status == _TOO_LARGE and cargo.refused(len(body)):
-                        continue
-                    raise
-                self._took(cargo, "batches", 0)
-            duration = None if self._envelope.duration is None else round(self._envelope.duration * 1_000)
-            ended = {"status": "completed", "duration_ms": duration, "final_event_count": cargo.total}
-            self._amp("PATCH", f"{batch}/finalize", as_json(ended))
+            self._fill(batch)
         except CallError as error:
+            if resumed and error.status == 404:  # the server has not kept what an earlier delivery began
+                self.progress = None
+                self.by_batch()
+                return
             if error.status is not None and not isinstance(error, TimeIsUp | CredentialRefused):
                 self._mark_failed(batch, str(error))
             raise
         if not anonymous:  # the page of an anonymous batch needs an access code
             self.page = f"{self._access.base_url}/crewai_plus/trace_batches/{self._envelope.execution_uuid}"
+
+    def _fill(self, batch: str) -> None:
+        cargo = Events(self._envelope, self._so_far("batches").accepted)
+        while cargo.done < cargo.total:
+            body = self._body(cargo)
+            try:
+                self._amp("POST", f"{batch}/events", body)
+            except CallError as error:
+                if error.status == _TOO_LARGE and cargo.refused(len(body)):
+                    continue
+                raise
+            self._took(cargo, "batches", 0)
+        duration = None if self._envelope.duration is None else round(self._envelope.duration * 1_000)
+        ended = {"status": "completed", "duration_ms": duration, "final_event_count": cargo.total}
+        self._amp("PATCH", f"{batch}/finalize", as_json(ended))
 
     def _open(self, root: str, *, anonymous: bool) -> None:
         envelope, uuid = self._envelope, self._envelope.execution_uuid
