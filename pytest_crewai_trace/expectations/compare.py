@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_crewai_trace.expectations.scope import near
-from pytest_crewai_trace.expectations.values import Difference, both, describe, differences, plural
+from pytest_crewai_trace.expectations.values import NOTHING, Difference, both, describe, differences, plural
 from pytest_crewai_trace.trace.render import cut, printable
 from pytest_crewai_trace.trace.span import ToolCall
 
@@ -78,8 +78,8 @@ def _of_arguments(left: dict[str, Any], right: dict[str, Any]) -> list[Differenc
 
 
 def _line(one: Difference) -> str:
-    if one.expected == "nothing":
+    if one.expected == NOTHING:
         return f"{one.path}: only on the right: {one.actual}"
-    if one.actual == "nothing":
+    if one.actual == NOTHING:
         return f"{one.path}: only on the left: {one.expected}"
     return f"{one.path}: {one.expected} != {one.actual}"

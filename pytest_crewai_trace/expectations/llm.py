@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.expectations import given
-from pytest_crewai_trace.expectations.handover import new_messages, text_of
+from pytest_crewai_trace.expectations.handover import prompts
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of
+from pytest_crewai_trace.trace.query import column, gathered
 from pytest_crewai_trace.trace.render import cut, printable, short
 
 if TYPE_CHECKING:
+    from pytest_crewai_trace.trace.query import SpanList
+    from pytest_crewai_trace.trace.semconv import Kind
     from pytest_crewai_trace.trace.span import AnySpan, LLMSpan
 
 __tracebackhide__ = hide
 
-_SPEAKERS = ("llm", "agent", "task", "crew", "flow")
+_SPEAKERS: tuple[Kind, ...] = ("llm", "agent", "task", "crew", "flow")
 _AROUND = 40
 _UNTRACED = "See what ran; a model that is replaced by a mock is not traced."
 
 
-def _of_model(call: LLMSpan, model: str) -> bool:
-    return model in (call.model, call.name)
+def _of_model(calls: SpanList[LLMSpan], model: str | None) -> Sequence[LLMSpan]:
+    if model is None:
+        return calls
+    names = zip(column(calls, "model"), column(calls, "name"), strict=True)
+    return list(compress(calls, (model in both for both in names)))
 
 
 def _whose(model: str | None, by: str | None, in_task: str | None) -> str:
@@ -39,7 +46,7 @@ def check_call_llm(
     model = given.a_name_or_none("model", model)
     by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
     calls = scope.of(scope.spans("llm"), by, in_task)
-    fitting = calls if model is None else [call for call in calls if _of_model(call, model)]
+    fitting = _of_model(calls, model)
     if len(fitting) in times:
         return None
     expected = f"an LLM call{_whose(model, by, in_task)} to be made{times}{scope.where}"
@@ -84,7 +91,7 @@ def check_not_call_llm(
     by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
     given.a_flag("unknown_ok", unknown_ok)
     calls = scope.of(scope.spans("llm"), by, in_task)
-    fitting = [call for call in calls if model is None or _of_model(call, model)]
+    fitting = _of_model(calls, model)
     expected = f"no LLM call{_whose(model, by, in_task)}{scope.where}"
     if fitting:
         return Mismatch(
@@ -98,7 +105,7 @@ def check_not_call_llm(
         return None
     stranger = scope.stranger(expected, by, in_task)
     everyone = scope.everywhere("llm")
-    if stranger is None and model is not None and not any(_of_model(call, model) for call in everyone):
+    if stranger is None and model is not None and not _of_model(everyone, model):
         names = [name for call in everyone for name in (call.model, call.name)]
         stranger = Mismatch(
             expected,
@@ -138,12 +145,13 @@ def _plain_text(value: Any) -> str:
 def _said(scope: Scope, by: str | None, in_task: str | None) -> Iterator[tuple[AnySpan, str]]:
     """What models answered, and what agents, tasks, crews and flows came to."""
     for kind in _SPEAKERS:
-        for span in scope.of(scope.spans(kind), by, in_task):  # type: ignore[arg-type]
-            text = span.response if kind == "llm" else span.output
-            if type(text) is not str:
-                text = _plain_text(text)
-            if text:
-                yield span, text
+        yield from gathered(scope.of(scope.spans(kind), by, in_task), "said", _texts)
+
+
+def _texts(spans: SpanList[Any]) -> list[tuple[AnySpan, str]]:
+    said = (span.response if span.kind == "llm" else span.output for span in spans)
+    texts = (text if type(text) is str else _plain_text(text) for text in said)
+    return [(span, text) for span, text in zip(spans, texts, strict=True) if text]
 
 
 def _by(by: str | None, in_task: str | None) -> str:
@@ -248,8 +256,7 @@ def check_see(scope: Scope, text: given.Text, *, by: str | None = None, in_task:
     calls = scope.of(scope.spans("llm"), by, in_task)
     last: tuple[LLMSpan, str] | None = None
     count, is_in = 0, wanted.finder
-    for call, message in new_messages(calls):
-        told = text_of(message)
+    for call, _, told in prompts(calls):
         if is_in(told):
             return None
         count += 1
@@ -278,8 +285,8 @@ def check_not_see(
     given.a_flag("unknown_ok", unknown_ok)
     expected = f"{unwanted} not to be in a prompt{_prompt_of(by, in_task)}{scope.where}"
     asked, is_in = False, unwanted.finder
-    for call, message in new_messages(scope.of(scope.spans("llm"), by, in_task)):
-        asked, told = True, text_of(message)
+    for call, message, told in prompts(scope.of(scope.spans("llm"), by, in_task)):
+        asked = True
         if is_in(told):
             return Mismatch(
                 expected,

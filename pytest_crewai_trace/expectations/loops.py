@@ -13,9 +13,11 @@ from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, numbers_of
 from pytest_crewai_trace.expectations.tools import call_shown
 from pytest_crewai_trace.expectations.values import plural
+from pytest_crewai_trace.trace.query import column
 from pytest_crewai_trace.trace.render import cut, printable, short
 
 if TYPE_CHECKING:
+    from pytest_crewai_trace.trace.query import SpanList
     from pytest_crewai_trace.trace.span import AgentSpan, ToolSpan
 
 __tracebackhide__ = hide
@@ -28,8 +30,9 @@ def check_have_no_loops(scope: Scope, *, repeats: int = 3) -> Mismatch | None:
     """
     given.a_whole_number("repeats", repeats, 2)
     expected = f"no loops{scope.where}"
-    calls = [call for call in scope.spans("tool") if call.attempt == 1]
-    if not _all_different(calls):
+    tools = scope.spans("tool")
+    if not _all_different(tools):
+        calls = [call for call in tools if call.attempt == 1]
         per_tool: dict[tuple[int | None, str], list[ToolSpan]] = {}
         for call in calls:
             per_tool.setdefault((call.parent_id, call.name), []).append(call)
@@ -49,13 +52,14 @@ def check_have_no_loops(scope: Scope, *, repeats: int = 3) -> Mismatch | None:
     return None
 
 
-def _all_different(calls: list[ToolSpan]) -> bool:
-    """Whether nothing is there twice and nothing failed, as in most runs."""
+def _all_different(calls: SpanList[ToolSpan]) -> bool:
+    """Whether no tool was called twice with the same values and nothing failed, as in most runs."""
+    values = map(tuple, map(dict.values, column(calls, "arguments")))
     try:
-        keys = {(call.parent_id, call.name, *call.arguments.items()) for call in calls}
+        keys = set(zip(column(calls, "parent_id"), column(calls, "name"), values, strict=True))
     except TypeError:  # arguments that cannot be hashed
         return False
-    return len(keys) == len(calls) and not any(call.status == "error" for call in calls)
+    return len(keys) == len(calls) and "error" not in column(calls, "status")
 
 
 def _again(calls: list[ToolSpan], repeats: int, expected: str) -> Mismatch | None:

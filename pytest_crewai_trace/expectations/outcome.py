@@ -10,6 +10,7 @@ from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.handover import text_of
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of, spans_shown
+from pytest_crewai_trace.trace.query import column
 from pytest_crewai_trace.trace.render import failing, printable, short
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def check_fail(scope: Scope, with_: given.ErrorLike = True) -> Mismatch | None:
 
 def check_have_no_errors(scope: Scope) -> Mismatch | None:
     """Whether nothing failed, not even what was survived, such as a tool whose error the model was told."""
-    if not any(span.status == "error" for span in scope.spans()):
+    if "error" not in column(scope.spans(), "status"):
         return None
     failed = _failures(scope)
     ended = [span for span in _tops(scope) if span.status == "error"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pytest_crewai_trace.errors import did_you_mean
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.live import LiveTrace
-from pytest_crewai_trace.trace.query import SpanList, alike
+from pytest_crewai_trace.trace.query import SpanList, alike, column
 from pytest_crewai_trace.trace.render import cut, label, printable
 from pytest_crewai_trace.trace.span import Span
 from pytest_crewai_trace.trace.trace import Trace
@@ -76,15 +76,9 @@ class Scope:
 
     # -- whose and which ----------------------------------------------------------------------------------------------
 
-    def of(self, spans: Sequence[Any], by: str | None, in_task: str | None) -> Sequence[Any]:
+    def of(self, spans: SpanList[Any], by: str | None, in_task: str | None) -> SpanList[Any]:
         """Those of one agent, one task, or both."""
-        if by is None and in_task is None:
-            return spans
-        return [
-            span
-            for span in spans
-            if (by is None or span.agent_role == by) and (in_task is None or span.task_name == in_task)
-        ]
+        return spans if by is None and in_task is None else spans.of(agent=by, task=in_task)
 
     def stranger(self, expected: str, by: str | None, in_task: str | None) -> Mismatch | None:
         """A mismatch where the agent or the task that an expectation names is not in the trace at all."""
@@ -104,12 +98,12 @@ class Scope:
 
     # -- tools --------------------------------------------------------------------------------------------------------
 
-    def tools_named(self, name: str) -> list[ToolSpan]:
+    def tools_named(self, name: str) -> SpanList[ToolSpan]:
         """The calls of a tool: by the name that models see, or as the tool was given it."""
         tools = self.spans("tool")
-        found = [span for span in tools if span.name == name]
-        if not found and any(alike(other, name) for other in set(tools.names)):
-            found = [span for span in tools if alike(span.name, name)]
+        found = tools.named(name)
+        if not found and any(alike(other, name) for other in set(column(tools, "name"))):
+            found = SpanList((span for span in tools if alike(span.name, name)), "tool")
         return found
 
     def has_tool(self, name: str) -> bool:

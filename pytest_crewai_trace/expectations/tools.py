@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, listed, near, numbers_of
-from pytest_crewai_trace.expectations.values import Difference, describe, differences, matches, plural
+from pytest_crewai_trace.expectations.values import Difference, describe, differences, fits, matches, plural, under
 from pytest_crewai_trace.expectations.values import listed as listed_differences
 from pytest_crewai_trace.trace.render import printable, short
 
@@ -70,8 +70,8 @@ class Wanted:
             and (self.in_task is None or span.task_name == self.in_task)
             and (self.error is None or (span.status == "error" and self.error.is_like(span.error)))
             and not (self.no_error and span.status == "error")
-            and (self.arguments is None or not self.argument_differences(span.arguments))
-            and (self.result is given.UNSET or not differences(self.result, span.result))
+            and (self.arguments is None or fits(self.arguments, span.arguments, partial=self.partial))
+            and (self.result is given.UNSET or fits(self.result, span.result))
         )
 
     def argument_differences(self, arguments: Mapping[str, Any]) -> list[Difference]:
@@ -101,13 +101,9 @@ class Wanted:
             found.append(Difference("error", "none", _error_of(span)))
             words.append("its error")
         if self.result is not given.UNSET and (different := differences(self.result, span.result)):
-            found += [Difference(_under("result", one.path), one.expected, one.actual) for one in different]
+            found += [under("result", one) for one in different]
             words.append("its result")
         return found, " and ".join(words)
-
-
-def _under(name: str, path: str) -> str:
-    return name if not path else name + path if path.startswith("[") else f"{name}.{path}"
 
 
 def _error_of(span: ToolSpan) -> str:

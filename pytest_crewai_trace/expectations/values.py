@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import BuiltinFunctionType, MethodType
 from typing import Any
@@ -17,7 +17,8 @@ __tracebackhide__ = hide
 
 _WINDOW = 60
 _MOST_DIFFERENCES = 6
-_ABSENT = "nothing"
+NOTHING = "nothing"  # how a value that is not there is shown
+_ABSENT: Any = object()
 
 
 @dataclass(frozen=True)
@@ -54,36 +55,62 @@ def matches(expected: Any, actual: Any) -> bool:
 
 def differences(expected: Any, actual: Any, *, partial: bool = False) -> list[Difference]:
     """Every place where ``actual`` is not as expected; with ``partial`` mappings may have more, at any depth."""
-    if type(expected) is type(actual) and expected == actual:
-        return []
     found: list[Difference] = []
     try:
-        _compare(expected, actual, partial, "", found)
+        for path, one, other in _misses(expected, actual, partial):
+            found.append(Difference(path, *_told(one, other)))
     except RecursionError:
         found.append(Difference("", describe(expected), describe(actual)))
     return found
 
 
-def _compare(expected: Any, actual: Any, partial: bool, path: str, found: list[Difference]) -> None:
+def fits(expected: Any, actual: Any, *, partial: bool = False) -> bool:
+    """Whether there are no ``differences``; stops at the first."""
+    try:
+        return next(_misses(expected, actual, partial), None) is None
+    except RecursionError:
+        return False
+
+
+def _misses(expected: Any, actual: Any, partial: bool) -> Iterator[tuple[str, Any, Any]]:
+    if not (type(expected) is type(actual) and expected == actual):
+        yield from _inside(expected, actual, partial, "")
+
+
+def _inside(expected: Any, actual: Any, partial: bool, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """Where two values differ, and what stands there."""
     if isinstance(expected, Mapping) and isinstance(actual, Mapping):
         for key, value in expected.items():
             inner = _joined(path, key)
             if key in actual:
-                _compare(value, actual[key], partial, inner, found)
+                yield from _inside(value, actual[key], partial, inner)
             else:
-                found.append(Difference(inner, describe(value), _ABSENT))
+                yield inner, value, _ABSENT
         extra = () if partial else [key for key in actual if key not in expected]
-        found.extend(Difference(_joined(path, key), _ABSENT, short(actual[key])) for key in extra)
+        for key in extra:
+            yield _joined(path, key), _ABSENT, actual[key]
     elif isinstance(expected, list | tuple) and isinstance(actual, list | tuple) and len(expected) == len(actual):
         for place, (one, other) in enumerate(zip(expected, actual, strict=True)):
-            _compare(one, other, partial, f"{path}[{place}]", found)
+            yield from _inside(one, other, partial, f"{path}[{place}]")
     elif not matches(expected, actual):
-        found.append(Difference(path, *both(expected, actual)))
+        yield path, expected, actual
+
+
+def _told(expected: Any, actual: Any) -> tuple[str, str]:
+    if expected is _ABSENT:
+        return NOTHING, short(actual)
+    return (describe(expected), NOTHING) if actual is _ABSENT else both(expected, actual)
 
 
 def _joined(path: str, key: Any) -> str:
     name = printable(key) if isinstance(key, str) else short(key)
     return f"{path}.{name}" if path else name
+
+
+def under(name: str, one: Difference) -> Difference:
+    """A difference in a part of what ``name`` is."""
+    path = name if not one.path else name + one.path if one.path.startswith("[") else f"{name}.{one.path}"
+    return Difference(path, one.expected, one.actual)
 
 
 def listed(found: list[Difference]) -> str:
