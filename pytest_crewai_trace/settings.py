@@ -77,6 +77,8 @@ class CassetteMark:
 
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+# The sessions of this process, the innermost last: for what is asked outside of pytest's hooks.
+RUNNING: list[pytest.Config] = []
 
 
 def add_options(parser: pytest.Parser) -> None:

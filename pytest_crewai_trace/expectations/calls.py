@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, near, numbers_of
+from pytest_crewai_trace.expectations.shown import arguments, short
 from pytest_crewai_trace.expectations.tools import call_of, call_shown
 from pytest_crewai_trace.expectations.values import (
     Difference,
@@ -20,7 +21,7 @@ from pytest_crewai_trace.expectations.values import (
     plural,
     under,
 )
-from pytest_crewai_trace.trace.render import cut, printable, short
+from pytest_crewai_trace.trace.render import cut, printable
 from pytest_crewai_trace.trace.span import ToolCall, ToolSpan
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ class Item:
     def __str__(self) -> str:
         if self.call is None or self.compare == "ignore":
             return printable(self.name)
-        inside = [f"{printable(key)}={describe(value)}" for key, value in self.call.arguments.items()]
-        return f"{printable(self.name)}({', '.join(inside)}{', ...' if self.compare == 'partial' else ''})"
+        inside = arguments(self.call.arguments, describe)
+        return f"{printable(self.name)}({inside}{', ...' if self.compare == 'partial' else ''})"
 
 
 def _rest(call: ToolCall, span: ToolSpan) -> Iterator[tuple[str, Any]]:

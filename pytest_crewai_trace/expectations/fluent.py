@@ -11,9 +11,9 @@ from pytest_crewai_trace.expectations import calls, given, handover, llm, loops,
 from pytest_crewai_trace.expectations.limits import Limits, check_stay_within
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope
+from pytest_crewai_trace.expectations.shown import short
 from pytest_crewai_trace.expectations.together import collected, report
 from pytest_crewai_trace.trace.query import SpanList
-from pytest_crewai_trace.trace.render import short
 from pytest_crewai_trace.trace.span import Span, ToolCall
 from pytest_crewai_trace.trace.trace import Trace
 

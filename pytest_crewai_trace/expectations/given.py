@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pytest_crewai_trace.expectations.message import hide
+from pytest_crewai_trace.expectations.shown import short
 from pytest_crewai_trace.expectations.values import describe, is_predicate, matches
-from pytest_crewai_trace.trace.render import short
 from pytest_crewai_trace.trace.span import Error
 
 __tracebackhide__ = hide

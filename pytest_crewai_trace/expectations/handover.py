@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of, spans_shown
+from pytest_crewai_trace.expectations.shown import clean, short
 from pytest_crewai_trace.expectations.tools import call_shown
 from pytest_crewai_trace.trace.query import gathered
-from pytest_crewai_trace.trace.render import short
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.messages import Messages
@@ -189,7 +189,7 @@ def check_use_output_of(scope: Scope, name: str) -> Mismatch | None:
 def _end_of(call: LLMSpan) -> str:
     """The last words of a prompt."""
     last = text_of(call.messages[-1]) if len(call.messages) else ""
-    return short(last[-_END:])
+    return short(clean(last)[-_END:])
 
 
 def _sources(scope: Scope, name: str) -> list[AnySpan]:

@@ -11,8 +11,8 @@ from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.handover import prompts
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of
+from pytest_crewai_trace.expectations.shown import short, window
 from pytest_crewai_trace.trace.query import column, gathered
-from pytest_crewai_trace.trace.render import cut, printable, short
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.query import SpanList
@@ -203,9 +203,7 @@ def _closest(wanted: given.Said, said: list[tuple[AnySpan, str]]) -> tuple[AnySp
 
 
 def _around(text: str, place: int, length: int) -> str:
-    low, high = max(0, place - _AROUND), place + min(length, 2 * _AROUND) + _AROUND
-    shown = cut(printable(repr(text[low:high])), 200)
-    return ("…" if low else "") + shown + ("…" if high < len(text) else "")
+    return window(text, place, _AROUND, min(length, 2 * _AROUND) + _AROUND)
 
 
 def check_not_say(

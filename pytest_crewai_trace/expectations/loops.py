@@ -11,10 +11,11 @@ from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.handover import DELEGATION_TOOLS
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, numbers_of
+from pytest_crewai_trace.expectations.shown import line, short
 from pytest_crewai_trace.expectations.tools import call_shown
 from pytest_crewai_trace.expectations.values import plural
 from pytest_crewai_trace.trace.query import column
-from pytest_crewai_trace.trace.render import cut, printable, short
+from pytest_crewai_trace.trace.render import printable
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.query import SpanList
@@ -100,7 +101,7 @@ def _same_call(expected: str, calls: list[ToolSpan]) -> Mismatch:
 
 
 def _same_error(expected: str, calls: list[ToolSpan]) -> Mismatch:
-    error = cut(printable(" ".join(str(calls[0].error or "").split())), 200)
+    error = line(str(calls[0].error or ""), 200)
     return Mismatch(
         expected,
         f"{_whose(calls)} failed {given.often(len(calls))} with the same error: {error}",

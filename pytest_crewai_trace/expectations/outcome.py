@@ -10,8 +10,9 @@ from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.handover import text_of
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of, spans_shown
+from pytest_crewai_trace.expectations.shown import line, short
 from pytest_crewai_trace.trace.query import column
-from pytest_crewai_trace.trace.render import failing, printable, short
+from pytest_crewai_trace.trace.render import failing, printable
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.span import AgentSpan, AnySpan, GuardrailSpan, LLMSpan
@@ -36,8 +37,7 @@ def _state(span: AnySpan) -> str:
 
 
 def _error_of(span: AnySpan) -> str:
-    said = printable(" ".join(str(span.error or "").split()))
-    return said if len(said) <= 300 else f"{said[:299]}…"
+    return line(str(span.error or ""), 300)
 
 
 def _failures(scope: Scope) -> list[AnySpan]:

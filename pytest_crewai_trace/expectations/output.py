@@ -11,8 +11,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, name_of
+from pytest_crewai_trace.expectations.shown import clean, short
 from pytest_crewai_trace.expectations.values import Difference, describe, differences, is_predicate, listed
-from pytest_crewai_trace.trace.render import printable, short
+from pytest_crewai_trace.trace.render import printable
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.span import AnySpan
@@ -101,10 +102,8 @@ def _misses(wanted: Any, actual: Any, *, partial: bool) -> list[Difference]:
         try:
             TypeAdapter(wanted).validate_python(actual)
         except ValidationError as error:
-            return [
-                Difference(".".join(map(str, one["loc"])), printable(one["msg"]), short(one["input"]))
-                for one in error.errors(include_url=False)
-            ]
+            found = [(".".join(map(str, one["loc"])), one) for one in error.errors(include_url=False)]
+            return [Difference(path, printable(one["msg"]), short(clean(one["input"], path))) for path, one in found]
         return []
     if isinstance(wanted, BaseModel):
         return differences(wanted.model_dump(mode="json"), actual, partial=partial)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, listed, near, shown_name
+from pytest_crewai_trace.expectations.shown import short
 from pytest_crewai_trace.trace.query import alike, column
-from pytest_crewai_trace.trace.render import short
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.semconv import Kind

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pytest_crewai_trace.errors import did_you_mean
 from pytest_crewai_trace.expectations.message import Mismatch, hide
+from pytest_crewai_trace.expectations.shown import label, line
 from pytest_crewai_trace.live import LiveTrace
 from pytest_crewai_trace.trace.query import SpanList, alike, column
-from pytest_crewai_trace.trace.render import cut, label, printable
+from pytest_crewai_trace.trace.render import cut, printable
 from pytest_crewai_trace.trace.span import Span
 from pytest_crewai_trace.trace.trace import Trace
 
@@ -139,7 +140,7 @@ def name_of(span: AnySpan) -> str:
 
 def shown_name(name: str) -> str:
     # A task without a name has its description's, which can be pages.
-    return repr(cut(printable(" ".join(name.split())), _LONGEST_NAME))
+    return repr(line(name, _LONGEST_NAME))
 
 
 def near(name: str, names: Iterable[str]) -> str:

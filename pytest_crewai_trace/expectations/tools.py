@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, listed, near, numbers_of
+from pytest_crewai_trace.expectations.shown import arguments as arguments_shown
+from pytest_crewai_trace.expectations.shown import short
 from pytest_crewai_trace.expectations.values import Difference, describe, differences, fits, matches, plural, under
 from pytest_crewai_trace.expectations.values import listed as listed_differences
-from pytest_crewai_trace.trace.render import printable, short
+from pytest_crewai_trace.trace.render import printable
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.span import ToolSpan
@@ -48,7 +50,7 @@ class Wanted:
     def __str__(self) -> str:
         said = printable(self.name)
         if isinstance(self.arguments, Mapping):
-            inside = ", ".join(f"{printable(str(key))}={describe(value)}" for key, value in self.arguments.items())
+            inside = arguments_shown(self.arguments, describe)
             said += f"({inside}{', ...' if self.partial and inside else '...' if self.partial else ''})"
         elif self.arguments is not None:
             said += f" with arguments {describe(self.arguments)}"
@@ -114,8 +116,7 @@ def _error_of(span: ToolSpan) -> str:
 
 def call_of(span: ToolSpan) -> str:
     """``search(query='AI')``."""
-    inside = ", ".join(f"{printable(name)}={short(value)}" for name, value in span.arguments.items())
-    return f"{printable(span.name)}({inside})"
+    return f"{printable(span.name)}({arguments_shown(span.arguments, short)})"
 
 
 def call_shown(span: ToolSpan) -> str:

@@ -11,7 +11,8 @@ from types import BuiltinFunctionType, MethodType
 from typing import Any
 
 from pytest_crewai_trace.expectations.message import hide
-from pytest_crewai_trace.trace.render import printable, short
+from pytest_crewai_trace.expectations.shown import clean, short, window
+from pytest_crewai_trace.trace.render import printable
 
 __tracebackhide__ = hide
 
@@ -58,7 +59,7 @@ def differences(expected: Any, actual: Any, *, partial: bool = False) -> list[Di
     found: list[Difference] = []
     try:
         for path, one, other in _misses(expected, actual, partial):
-            found.append(Difference(path, *_told(one, other)))
+            found.append(Difference(path, *_told(path, one, other)))
     except RecursionError:
         found.append(Difference("", describe(expected), describe(actual)))
     return found
@@ -96,10 +97,10 @@ def _inside(expected: Any, actual: Any, partial: bool, path: str) -> Iterator[tu
         yield path, expected, actual
 
 
-def _told(expected: Any, actual: Any) -> tuple[str, str]:
+def _told(path: str, expected: Any, actual: Any) -> tuple[str, str]:
     if expected is _ABSENT:
-        return NOTHING, short(actual)
-    return (describe(expected), NOTHING) if actual is _ABSENT else both(expected, actual)
+        return NOTHING, short(clean(actual, path))
+    return (describe(clean(expected, path)), NOTHING) if actual is _ABSENT else both(expected, actual, path)
 
 
 def _joined(path: str, key: Any) -> str:
@@ -120,9 +121,14 @@ def listed(found: list[Difference]) -> str:
     return "\n".join([*lines, *([f"and {more} more"] if more else [])])
 
 
-def both(expected: Any, actual: Any) -> tuple[str, str]:
+def both(expected: Any, actual: Any, path: str = "") -> tuple[str, str]:
     """The two values as text; of two long texts the part where they begin to differ."""
-    if not (isinstance(expected, str) and isinstance(actual, str)) or max(len(expected), len(actual)) <= _WINDOW:
+    expected, actual = clean(expected, path), clean(actual, path)
+    if not (isinstance(expected, str) and isinstance(actual, str)):
+        return describe(expected), describe(actual)
+    if expected == actual:  # two secrets
+        return describe(expected), f"another {describe(actual)}"
+    if max(len(expected), len(actual)) <= _WINDOW:
         return describe(expected), describe(actual)
     place = next((i for i, (a, b) in enumerate(zip(expected, actual, strict=False)) if a != b), None)
     place = min(len(expected), len(actual)) if place is None else place
@@ -130,10 +136,8 @@ def both(expected: Any, actual: Any) -> tuple[str, str]:
 
 
 def _around(text: str, place: int) -> str:
-    low = max(0, place - _WINDOW // 3)
-    high = low + _WINDOW
-    shown = printable(repr(text[low:high]))
-    return ("…" if low else "") + shown + ("…" if high < len(text) else "")
+    before = min(place, _WINDOW // 3)
+    return window(text, place, before, _WINDOW - before)
 
 
 # -- showing what is expected -----------------------------------------------------------------------------------------
@@ -184,7 +188,7 @@ _expected = _Expected()
 
 def describe(value: Any) -> str:
     """A value that is expected, on one line, printable and the same every time."""
-    return printable(_expected.repr(value))
+    return printable(_expected.repr(clean(value)))
 
 
 def plural(number: int, noun: str) -> str:

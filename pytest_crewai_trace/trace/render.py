@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.trace.order import canonical_children
@@ -132,7 +132,15 @@ def failing(tree: Tree) -> list[int]:
     return [i for i in sorted(failed) if not any(child in failed for child in tree.children.get(i, ()))]
 
 
-def excerpt(tree: Tree, marked: Collection[int], *, most: int = 40, width: int = 120, numbers: bool = True) -> str:
+def excerpt(
+    tree: Tree,
+    marked: Collection[int],
+    *,
+    most: int = 40,
+    width: int = 120,
+    numbers: bool = True,
+    label: Callable[[AnySpan], str] = label,
+) -> str:
     """The tree in at most about ``most`` lines, with ``>`` at the marked spans and their ``numbers``: time and tokens.
 
     What is left out is counted where it was; marked spans and what they are inside of come first.
