@@ -75,7 +75,8 @@ class Record:
 
                 return trace_of(self.recorder, origin, self.incomplete())
             except Exception as error:  # noqa: BLE001 - kept, for the test to fail with
-                self.recorder.error = self.recorder.error or error
+                if self.recorder.error is None:
+                    self.recorder.error = error
         return Trace(incomplete=tuple(self.incomplete()), origin=origin)
 
     def incomplete(self) -> list[str]:
