@@ -62,6 +62,11 @@ class TraceAssertionError(CrewaiTraceError, AssertionError):
 class HookError(CrewaiTraceError):
     """Somebody's implementation of one of our hooks raised."""
 
+    @classmethod
+    def of(cls, hook: str, error: Exception, *plugins: str) -> HookError:
+        """What was raised, and by whose implementation, as far as that is known."""
+        return cls(f"{hook} raised {type(error).__name__}: {error} (in: {', '.join(plugins)})")
+
 
 class TraceDocumentError(CrewaiTraceError, ValueError):
     """A text that should be a trace is not one, or is of a newer schema than this version reads."""

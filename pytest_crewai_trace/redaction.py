@@ -48,13 +48,8 @@ def _chain(caller: Any) -> Hook:
                 if changed is not None and type(changed) is not str:
                     raise TypeError(f"it gave {type(changed).__name__}, not str or None")
             except Exception as error:
-                raise hook_error("pytest_crewai_trace_redact", implementation, error) from error
+                raise HookError.of("pytest_crewai_trace_redact", error, implementation.plugin_name) from error
             text = text if changed is None else changed
         return text
 
     return redact
-
-
-def hook_error(hook: str, implementation: Any, error: Exception) -> HookError:
-    """The error that says whose implementation of a hook raised."""
-    return HookError(f"{hook} raised {type(error).__name__}: {error} (in: {implementation.plugin_name})")

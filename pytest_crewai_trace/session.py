@@ -346,9 +346,7 @@ def _tell_captured(record: Record) -> None:
         names = {
             impl.plugin_name for impl in hook.get_hookimpls() if getattr(impl.function, "__code__", None) in called
         }
-        raise HookError(
-            f"pytest_crewai_trace_captured raised {type(error).__name__}: {error} (in: {', '.join(sorted(names))})"
-        ) from error
+        raise HookError.of("pytest_crewai_trace_captured", error, *sorted(names)) from error
 
 
 def _warn(message: str) -> None:
