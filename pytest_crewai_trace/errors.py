@@ -100,6 +100,11 @@ def hide_from_traceback(info: Any) -> bool:
     return isinstance(info.value, CrewaiTraceError | CassetteError)
 
 
+def plural(number: int, noun: str) -> str:
+    """``1 trace``, ``1,234 traces``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """`` did you mean 'x'?`` for the nearest of ``choices``, or nothing."""
     by_folded = {choice.casefold(): choice for choice in choices}

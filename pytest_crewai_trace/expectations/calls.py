@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, near, numbers_of
@@ -18,7 +19,6 @@ from pytest_crewai_trace.expectations.values import (
     fits,
     is_predicate,
     listed,
-    plural,
     under,
 )
 from pytest_crewai_trace.trace.render import cut, printable

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations.scope import near
 from pytest_crewai_trace.expectations.shown import arguments, clean
-from pytest_crewai_trace.expectations.values import NOTHING, Difference, both, describe, differences, plural
+from pytest_crewai_trace.expectations.values import NOTHING, Difference, both, describe, differences
 from pytest_crewai_trace.trace.render import cut, printable
 from pytest_crewai_trace.trace.span import ToolCall
 

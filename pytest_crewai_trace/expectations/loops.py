@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.handover import DELEGATION_TOOLS
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, numbers_of
 from pytest_crewai_trace.expectations.shown import line, short
 from pytest_crewai_trace.expectations.tools import call_shown
-from pytest_crewai_trace.expectations.values import plural
 from pytest_crewai_trace.trace.query import column
 from pytest_crewai_trace.trace.render import printable
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.handover import text_of
 from pytest_crewai_trace.expectations.message import Mismatch, hide
@@ -177,7 +178,7 @@ def check_pass_guardrail(
         raise TypeError("attempts= is exact: give either attempts= or at_most=")
     checks = [span for span in scope.spans("guardrail") if name is None or span.name == name]
     wanted = "" if attempts is None else f" at attempt {attempts}"
-    wanted += "" if at_most is None else f" within {at_most} attempt{'s' if at_most > 1 else ''}"
+    wanted += "" if at_most is None else f" within {plural(at_most, 'attempt')}"
     expected = f"{'every guardrail' if name is None else f'guardrail {name!r}'} to pass{wanted}{scope.where}"
     if not checks:
         names = scope.spans("guardrail").names

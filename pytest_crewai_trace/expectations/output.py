@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, name_of
@@ -65,7 +66,7 @@ def check_output(scope: Scope, wanted: Any, *, partial: bool = False) -> Mismatc
     return Mismatch(
         expected,
         f"it is {short(actual)}",
-        nearest="\n".join([f"differs in {len(found)} place{'s' if len(found) > 1 else ''}", listed(found)]),
+        nearest="\n".join([f"differs in {plural(len(found), 'place')}", listed(found)]),
         advice="See the answer that became the output, in the last LLM call of the span that is marked.",
         spans=(span.id,),
     )

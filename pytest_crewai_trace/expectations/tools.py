@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, listed, near, numbers_of
 from pytest_crewai_trace.expectations.shown import arguments as arguments_shown
 from pytest_crewai_trace.expectations.shown import short
-from pytest_crewai_trace.expectations.values import Difference, describe, differences, fits, matches, plural, under
+from pytest_crewai_trace.expectations.values import Difference, describe, differences, fits, matches, under
 from pytest_crewai_trace.expectations.values import listed as listed_differences
 from pytest_crewai_trace.trace.render import printable
 

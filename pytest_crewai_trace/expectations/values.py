@@ -189,8 +189,3 @@ _expected = _Expected()
 def describe(value: Any) -> str:
     """A value that is expected, on one line, printable and the same every time."""
     return printable(_expected.repr(clean(value)))
-
-
-def plural(number: int, noun: str) -> str:
-    """``1 argument``, ``2 arguments``."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
