@@ -37,7 +37,7 @@ def label(span: AnySpan) -> str:
 
 def line(text: str, width: int) -> str:
     """A text on one line, cut at its end."""
-    return render.cut(printable(" ".join(clean(text).split())), width)
+    return printable(render.one_line(clean(text), width))
 
 
 def arguments(given: Mapping[str, Any], show: Callable[[Any], str]) -> str:
