@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.handover import prompts
 from pytest_crewai_trace.expectations.message import Mismatch, hide
-from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of
+from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of, whose
 from pytest_crewai_trace.expectations.shown import short, window
 from pytest_crewai_trace.trace.query import column, gathered
 
@@ -33,10 +33,8 @@ def _of_model(calls: SpanList[LLMSpan], model: str | None) -> Sequence[LLMSpan]:
     return list(compress(calls, (model in both for both in names)))
 
 
-def _whose(model: str | None, by: str | None, in_task: str | None) -> str:
-    said = "" if model is None else f" of {model}"
-    said += "" if by is None else f" by {by!r}"
-    return said + ("" if in_task is None else f" in task {in_task!r}")
+def _of(model: str | None) -> str:
+    return "" if model is None else f" of {model}"
 
 
 def check_call_llm(
@@ -49,7 +47,7 @@ def check_call_llm(
     fitting = _of_model(calls, model)
     if len(fitting) in times:
         return None
-    expected = f"an LLM call{_whose(model, by, in_task)} to be made{times}{scope.where}"
+    expected = f"an LLM call{_of(model)}{whose(by, in_task)} to be made{times}{scope.where}"
     stranger = scope.stranger(expected, by, in_task)
     models = [call.model for call in calls]
     if stranger is not None:
@@ -57,7 +55,7 @@ def check_call_llm(
     if not calls:
         return Mismatch(
             expected,
-            f"no model was called{_whose(None, by, in_task)}{scope.where}",
+            f"no model was called{whose(by, in_task)}{scope.where}",
             advice=_UNTRACED,
             spans=scope.marks,
         )
@@ -92,7 +90,7 @@ def check_not_call_llm(
     given.a_flag("unknown_ok", unknown_ok)
     calls = scope.of(scope.spans("llm"), by, in_task)
     fitting = _of_model(calls, model)
-    expected = f"no LLM call{_whose(model, by, in_task)}{scope.where}"
+    expected = f"no LLM call{_of(model)}{whose(by, in_task)}{scope.where}"
     if fitting:
         return Mismatch(
             expected,
@@ -133,7 +131,19 @@ def _meant(stranger: Mismatch | None, advice: str = _MEND) -> Mismatch | None:
     )
 
 
+def _proves_nothing(scope: Scope, expected: str, nothing: str, by: str | None, in_task: str | None) -> Mismatch | None:
+    """Where a text that is not expected could not be: a name is wrong, or there was ``nothing``."""
+    stranger = scope.stranger(expected, by, in_task)
+    return _meant(stranger) or _meant(Mismatch(expected, nothing, spans=scope.marks), _NOBODY)
+
+
 # -- what was said ----------------------------------------------------------------------------------------------------
+
+
+def _looked_for(
+    what: str, text: object, by: str | None, in_task: str | None
+) -> tuple[given.Said, str | None, str | None]:
+    return given.a_text(what, text), given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
 
 
 def _plain_text(value: Any) -> str:
@@ -154,22 +164,16 @@ def _texts(spans: SpanList[Any]) -> list[tuple[AnySpan, str]]:
     return [(span, text) for span, text in zip(spans, texts, strict=True) if text]
 
 
-def _by(by: str | None, in_task: str | None) -> str:
-    said = " by anyone" if by is None else f" by {by!r}"
-    return said + ("" if in_task is None else f" in task {in_task!r}")
-
-
 def check_say(scope: Scope, text: given.Text, *, by: str | None = None, in_task: str | None = None) -> Mismatch | None:
     """Whether an answer or an output has a text."""
-    wanted = given.a_text("to_say", text)
-    by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
+    wanted, by, in_task = _looked_for("to_say", text, by, in_task)
     said = list[tuple["AnySpan", str]]()
     is_in = wanted.finder
     for span, spoken in _said(scope, by, in_task):
         if is_in(spoken):
             return None
         said.append((span, spoken))
-    expected = f"{wanted} to be said{_by(by, in_task)}{scope.where}"
+    expected = f"{wanted} to be said{whose(by, in_task, anyone=' by anyone')}{scope.where}"
     stranger = scope.stranger(expected, by, in_task)
     if stranger is not None:
         return stranger
@@ -210,10 +214,9 @@ def check_not_say(
     scope: Scope, text: given.Text, *, by: str | None = None, in_task: str | None = None, unknown_ok: bool = False
 ) -> Mismatch | None:
     """Whether no answer and no output has a text; where nobody said anything that proves nothing."""
-    unwanted = given.a_text("not_to_say", text)
-    by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
+    unwanted, by, in_task = _looked_for("not_to_say", text, by, in_task)
     given.a_flag("unknown_ok", unknown_ok)
-    expected = f"{unwanted} not to be said{_by(by, in_task)}{scope.where}"
+    expected = f"{unwanted} not to be said{whose(by, in_task, anyone=' by anyone')}{scope.where}"
     spoke = False
     is_in = unwanted.finder
     for span, spoken in _said(scope, by, in_task):
@@ -227,9 +230,8 @@ def check_not_say(
             )
     if spoke or unknown_ok:
         return None
-    stranger = scope.stranger(expected, by, in_task)
     nothing = "nothing was said, so it proves nothing: no model answered and nothing has an output"
-    return _meant(stranger) or _meant(Mismatch(expected, nothing, spans=scope.marks), _NOBODY)
+    return _proves_nothing(scope, expected, nothing, by, in_task)
 
 
 def _where_in(text: given.Said, spoken: str) -> str:
@@ -242,15 +244,9 @@ def _where_in(text: given.Said, spoken: str) -> str:
 # -- what was told ----------------------------------------------------------------------------------------------------
 
 
-def _prompt_of(by: str | None, in_task: str | None) -> str:
-    said = "" if by is None else f" of {by!r}"
-    return said + ("" if in_task is None else f" in task {in_task!r}")
-
-
 def check_see(scope: Scope, text: given.Text, *, by: str | None = None, in_task: str | None = None) -> Mismatch | None:
     """Whether a message that a model was sent has a text."""
-    wanted = given.a_text("to_see", text)
-    by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
+    wanted, by, in_task = _looked_for("to_see", text, by, in_task)
     calls = scope.of(scope.spans("llm"), by, in_task)
     last: tuple[LLMSpan, str] | None = None
     count, is_in = 0, wanted.finder
@@ -259,7 +255,7 @@ def check_see(scope: Scope, text: given.Text, *, by: str | None = None, in_task:
             return None
         count += 1
         last = call, told
-    expected = f"{wanted} to be in a prompt{_prompt_of(by, in_task)}{scope.where}"
+    expected = f"{wanted} to be in a prompt{whose(by, in_task, word='of')}{scope.where}"
     stranger = scope.stranger(expected, by, in_task)
     if stranger is not None:
         return stranger
@@ -278,10 +274,9 @@ def check_not_see(
     scope: Scope, text: given.Text, *, by: str | None = None, in_task: str | None = None, unknown_ok: bool = False
 ) -> Mismatch | None:
     """Whether no message that a model was sent has a text; where no model was asked that proves nothing."""
-    unwanted = given.a_text("not_to_see", text)
-    by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
+    unwanted, by, in_task = _looked_for("not_to_see", text, by, in_task)
     given.a_flag("unknown_ok", unknown_ok)
-    expected = f"{unwanted} not to be in a prompt{_prompt_of(by, in_task)}{scope.where}"
+    expected = f"{unwanted} not to be in a prompt{whose(by, in_task, word='of')}{scope.where}"
     asked, is_in = False, unwanted.finder
     for call, message, told in prompts(scope.of(scope.spans("llm"), by, in_task)):
         asked = True
@@ -294,6 +289,4 @@ def check_not_see(
             )
     if asked or unknown_ok:
         return None
-    stranger = scope.stranger(expected, by, in_task)
-    nothing = "no model was asked anything, so it proves nothing"
-    return _meant(stranger) or _meant(Mismatch(expected, nothing, spans=scope.marks), _NOBODY)
+    return _proves_nothing(scope, expected, "no model was asked anything, so it proves nothing", by, in_task)

@@ -11,8 +11,8 @@ from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.handover import DELEGATION_TOOLS
 from pytest_crewai_trace.expectations.message import Mismatch, hide
-from pytest_crewai_trace.expectations.scope import Scope, numbers_of
-from pytest_crewai_trace.expectations.shown import line, short
+from pytest_crewai_trace.expectations.scope import Scope, error_of, numbers_of
+from pytest_crewai_trace.expectations.shown import short
 from pytest_crewai_trace.expectations.tools import call_shown
 from pytest_crewai_trace.trace.query import column
 from pytest_crewai_trace.trace.render import printable
@@ -101,10 +101,9 @@ def _same_call(expected: str, calls: list[ToolSpan]) -> Mismatch:
 
 
 def _same_error(expected: str, calls: list[ToolSpan]) -> Mismatch:
-    error = line(str(calls[0].error or ""), 200)
     return Mismatch(
         expected,
-        f"{_whose(calls)} failed {given.often(len(calls))} with the same error: {error}",
+        f"{_whose(calls)} failed {given.often(len(calls))} with the same error: {error_of(calls[0])}",
         advice="The model cannot mend it: see whether the error says how to call the tool.",
         spans=numbers_of(calls),
     )

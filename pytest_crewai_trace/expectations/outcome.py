@@ -10,8 +10,8 @@ from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.handover import text_of
 from pytest_crewai_trace.expectations.message import Mismatch, hide
-from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of, spans_shown
-from pytest_crewai_trace.expectations.shown import line, short
+from pytest_crewai_trace.expectations.scope import Scope, error_of, listed, name_of, near, numbers_of, spans_shown
+from pytest_crewai_trace.expectations.shown import short
 from pytest_crewai_trace.trace.query import column
 from pytest_crewai_trace.trace.render import failing, printable
 
@@ -31,14 +31,10 @@ def _tops(scope: Scope) -> Sequence[AnySpan]:
 def _state(span: AnySpan) -> str:
     """How a span that did not succeed stands."""
     if span.status == "error":
-        return f"{name_of(span)} failed: {_error_of(span)}"
+        return f"{name_of(span)} failed: {error_of(span)}"
     if getattr(span, "paused", False):
         return f"{name_of(span)} is paused, waiting for a person"
     return f"{name_of(span)} did not end" if span.open else f"{name_of(span)} is {span.status}"
-
-
-def _error_of(span: AnySpan) -> str:
-    return line(str(span.error or ""), 300)
 
 
 def _failures(scope: Scope) -> list[AnySpan]:
@@ -106,7 +102,7 @@ def check_fail(scope: Scope, with_: given.ErrorLike = True) -> Mismatch | None:
         return None
     return Mismatch(
         expected,
-        f"it failed with {_error_of(errors[0]) or 'an error that does not say what'}",
+        f"it failed with {error_of(errors[0])}",
         advice="with_ takes the exception's class, or a regular expression for 'Type: message'.",
         spans=numbers_of(errors),
     )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
-from pytest_crewai_trace.expectations.scope import Scope, name_of
+from pytest_crewai_trace.expectations.scope import Scope, error_of, name_of
 from pytest_crewai_trace.expectations.shown import clean, short
 from pytest_crewai_trace.expectations.values import Difference, describe, differences, is_predicate, listed
 from pytest_crewai_trace.trace.render import printable
@@ -40,7 +40,7 @@ def check_output(scope: Scope, wanted: Any, *, partial: bool = False) -> Mismatc
     expected = f"the output of {name_of(span)} to be {_shown(wanted)}{' (partial)' if partial else ''}"
     if span.status == "error" or span.open:
         state = "failed" if span.status == "error" else "did not end"
-        error = f": {printable(str(span.error))}" if span.error is not None else ""
+        error = f": {error_of(span)}" if span.error is not None else ""
         return Mismatch(
             expected, f"{name_of(span)} {state}, so it has no output{error}", advice=_LAST, spans=(span.id,)
         )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = hide
 
 _LONGEST_NAME = 60
+_LONGEST_ERROR = 300
 _MOST_NAMES = 8
 
 
@@ -132,6 +133,12 @@ def _defined(tool: Any) -> str:
     return name if isinstance(name, str) else ""
 
 
+def whose(by: str | None, in_task: str | None, *, word: str = "by", anyone: str = "") -> str:
+    """`` by 'Writer' in task 'write'``, of what is not left open."""
+    said = anyone if by is None else f" {word} {by!r}"
+    return said + ("" if in_task is None else f" in task {in_task!r}")
+
+
 def name_of(span: AnySpan) -> str:
     """``task 'write'``, for messages."""
     kind = "LLM call" if span.kind == "llm" else span.kind.replace("_", " ")
@@ -156,6 +163,11 @@ def listed(names: Iterable[str], nothing: str = "none") -> str:
     shown = [shown_name(name) + (f" ({count} times)" if count > 1 else "") for name, count in counts.items()]
     more = len(shown) - _MOST_NAMES
     return (", ".join(shown[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")) or nothing
+
+
+def error_of(span: AnySpan) -> str:
+    """What a span failed with, on one line."""
+    return line(str(span.error or ""), _LONGEST_ERROR) or "an error that does not say what"
 
 
 def spans_shown(spans: Sequence[AnySpan], most: int = 3) -> str:

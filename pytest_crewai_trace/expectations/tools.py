@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
-from pytest_crewai_trace.expectations.scope import Scope, listed, near, numbers_of
+from pytest_crewai_trace.expectations.scope import Scope, error_of, listed, near, numbers_of, whose
 from pytest_crewai_trace.expectations.shown import arguments as arguments_shown
 from pytest_crewai_trace.expectations.shown import short
 from pytest_crewai_trace.expectations.values import Difference, describe, differences, fits, matches, under
@@ -60,8 +60,7 @@ class Wanted:
     @property
     def how(self) -> str:
         """What else is expected of the call."""
-        said = "" if self.by is None else f" by {self.by!r}"
-        said += "" if self.in_task is None else f" in task {self.in_task!r}"
+        said = whose(self.by, self.in_task)
         said += "" if self.result is given.UNSET else f" with result {describe(self.result)}"
         said += "" if self.error is None else f" failing with {self.error}"
         return said + (" without an error" if self.no_error else "")
@@ -98,21 +97,15 @@ class Wanted:
                 words.append("its agent" if name == "by" else "its task")
         failed = span.status == "error"
         if self.error is not None and not (failed and self.error.is_like(span.error)):
-            found.append(Difference("error", str(self.error), _error_of(span)))
+            found.append(Difference("error", str(self.error), error_of(span) if failed else "none"))
             words.append("its error")
         if self.no_error and failed:
-            found.append(Difference("error", "none", _error_of(span)))
+            found.append(Difference("error", "none", error_of(span)))
             words.append("its error")
         if self.result is not given.UNSET and (different := differences(self.result, span.result)):
             found += [under("result", one) for one in different]
             words.append("its result")
         return found, " and ".join(words)
-
-
-def _error_of(span: ToolSpan) -> str:
-    if span.status != "error":
-        return "none"
-    return printable(str(span.error or "")) or "an error"
 
 
 def call_of(span: ToolSpan) -> str:
@@ -122,9 +115,7 @@ def call_of(span: ToolSpan) -> str:
 
 def call_shown(span: ToolSpan) -> str:
     """``search(query='AI') by 'Researcher' in task 'research'``."""
-    said = call_of(span)
-    said += "" if span.agent_role is None else f" by {span.agent_role!r}"
-    return said + ("" if span.task_name is None else f" in task {span.task_name!r}")
+    return call_of(span) + whose(span.agent_role, span.task_name)
 
 
 def check_call_tool(scope: Scope, wanted: Wanted, times: given.Times) -> Mismatch | None:
