@@ -19,6 +19,7 @@ from pytest_crewai_trace.expectations.values import (
     fits,
     is_predicate,
     listed,
+    passes,
     under,
 )
 from pytest_crewai_trace.trace.render import cut, printable
@@ -79,7 +80,7 @@ class Item:
         if self.compare == "ignore":
             return True
         if callable(self.compare):
-            return bool(self.compare(expected, actual))
+            return passes(self.compare, expected, actual)
         return fits(expected, actual, partial=self.compare == "partial")
 
     def __str__(self) -> str:
@@ -108,6 +109,8 @@ def items(expected: object, *, partial: bool, overrides: Mapping[str, Compare] |
             "to_call_tools([]) expects nothing: to say that no tool is called, assert trace.tool_calls == []"
         )
     given.a_flag("partial", partial)
+    if overrides is not None and not isinstance(overrides, Mapping):
+        raise TypeError(f"overrides takes a dict, not {short(overrides)}: write overrides={{'search': 'partial'}}")
     compare: dict[str, Compare] = {}
     for name, how in ({} if overrides is None else overrides).items():
         if how not in _COMPARE and not is_predicate(how):

@@ -140,6 +140,13 @@ def check_use_output_of(scope: Scope, name: str) -> Mismatch | None:
     name = given.a_name("to_use_output_of", name)
     expected = f"the output of {name!r} in a prompt{scope.where}"
     sources = _sources(scope, name)
+    if not sources and scope.span is not None and scope.span.name == name:
+        return Mismatch(
+            expected,
+            f"{name_of(scope.span)} is where it is looked for: its own output comes after its prompts",
+            advice="Name the earlier task whose output it should have.",
+            spans=scope.marks,
+        )
     if not sources:
         names = [span.name for kind in ("task", "agent", "method") for span in scope.everywhere(kind)]
         return Mismatch(

@@ -34,6 +34,8 @@ def check_output(scope: Scope, wanted: Any, *, partial: bool = False) -> Mismatc
     given.a_flag("partial", partial)
     if partial and not isinstance(wanted, dict | list):
         raise TypeError("partial=True needs the expected output as a dict or a list")
+    if not _is_model(wanted):
+        given.no_type("to_output", wanted)
     if isinstance(wanted, re.Pattern | str):
         given.a_text("to_output", wanted)
     span = scope.span if scope.span is not None else scope.tree.children_of(None)[-1]

@@ -79,6 +79,8 @@ def _segments(what: str, path: Sequence[object]) -> list[list[str]]:
     for entry in path:
         if entry is ...:
             segments.append([])
+        elif entry in ("...", "…"):
+            raise TypeError(f"{what} takes ... without quotes for anything in between: write {what}('A', ..., 'B')")
         elif isinstance(entry, str):
             segments[-1].append(given.a_name(what, entry))
         else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
@@ -14,6 +16,7 @@ from pytest_crewai_trace.expectations.shown import short
 from pytest_crewai_trace.expectations.values import Difference, describe, differences, fits, matches, under
 from pytest_crewai_trace.expectations.values import listed as listed_differences
 from pytest_crewai_trace.trace.render import printable
+from pytest_crewai_trace.trace.span import ToolCall
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.span import ToolSpan
@@ -43,6 +46,14 @@ class Wanted:
         self.arguments = arguments
         if isinstance(arguments, str | list | tuple | set | int | float):
             raise TypeError(f"arguments takes a dict, a matcher or a callable, not {short(arguments)}")
+        if isinstance(arguments, ToolCall):
+            raise TypeError("arguments takes a dict, not a ToolCall: to_call_tools([...]) takes those")
+        if isinstance(arguments, BaseModel):
+            self.arguments = arguments = arguments.model_dump(mode="json")
+        for what, value in (("arguments", arguments), ("result", result)):
+            given.no_type(what, value)
+        for what, value in arguments.items() if isinstance(arguments, Mapping) else ():
+            given.no_type(f"argument {what}", value)
         if partial and not isinstance(arguments, Mapping):
             raise TypeError("partial=True needs arguments= as a dict: those that must be among the call's")
         self.error = None if error is None or error is False else given.an_error("error", error)

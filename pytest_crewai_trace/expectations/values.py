@@ -7,6 +7,7 @@ import re
 import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from inspect import isawaitable, iscoroutine
 from types import BuiltinFunctionType, MethodType
 from typing import Any
 
@@ -48,10 +49,22 @@ def is_predicate(value: Any) -> bool:
 def matches(expected: Any, actual: Any) -> bool:
     """Whether one value is as expected."""
     if isinstance(expected, re.Pattern):
+        if isinstance(expected.pattern, bytes):
+            raise TypeError(f"{describe(expected)} is a regular expression of bytes; what a trace has is text")
         return isinstance(actual, str) and expected.search(actual) is not None
     if is_predicate(expected):
-        return bool(expected(actual))
+        return passes(expected, actual)
     return bool(expected == actual)
+
+
+def passes(predicate: Callable[..., Any], *values: Any) -> bool:
+    """Whether a callable of a test says yes to what was seen."""
+    verdict = predicate(*values)
+    if isawaitable(verdict):  # which is true, whatever it would come to
+        if iscoroutine(verdict):
+            verdict.close()
+        raise TypeError(f"{_name_of(predicate)} is asynchronous; what is called with a value has to answer at once")
+    return bool(verdict)
 
 
 def differences(expected: Any, actual: Any, *, partial: bool = False) -> list[Difference]:
