@@ -105,18 +105,28 @@ def _prompts(calls: SpanList[LLMSpan]) -> list[Prompt]:
     found: list[Prompt] = []
     seen: dict[int, int] = {}  # of each part of a conversation, how many of its messages came already
     for call in calls:
-        part: Messages | None = call.messages
-        wanted = len(call.messages)
-        while part is not None and (before := seen.get(id(part), 0)) < wanted:
-            new, shared = part.tail, part.shared
-            if before > shared or wanted < shared + len(new):
-                new = new[max(0, before - shared) : max(0, wanted - shared)]
-            for message in new:
-                content = message.get("content")
-                found.append((call, message, content if type(content) is str else text_of(message)))
-            seen[id(part)] = wanted
-            part, wanted = part.base, min(wanted, shared)
+        messages = call.messages
+        if messages.base is None and id(messages) not in seen:  # as most are: nothing is shared
+            new = messages.tail
+            seen[id(messages)] = len(new)
+        else:
+            new = _unseen(messages, seen)
+        for message in new:
+            content = message.get("content")
+            found.append((call, message, content if type(content) is str else text_of(message)))
     return found
+
+
+def _unseen(messages: Messages, seen: dict[int, int]) -> tuple[dict[str, Any], ...]:
+    new: tuple[dict[str, Any], ...] = ()
+    part: Messages | None = messages
+    wanted = len(messages)
+    while part is not None and (before := seen.get(id(part), 0)) < wanted:
+        new += part.tail[max(0, before - part.shared) : max(0, wanted - part.shared)]
+        seen[id(part)] = wanted
+        wanted = min(wanted, part.shared)
+        part = part.base
+    return new
 
 
 def _stands_in(text: str, inside: str) -> bool:

@@ -14,7 +14,7 @@ from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, error_of, numbers_of
 from pytest_crewai_trace.expectations.shown import short
 from pytest_crewai_trace.expectations.tools import call_shown
-from pytest_crewai_trace.trace.query import column
+from pytest_crewai_trace.trace.query import column, gathered
 from pytest_crewai_trace.trace.render import printable
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def check_have_no_loops(scope: Scope, *, repeats: int = 3) -> Mismatch | None:
     given.a_whole_number("repeats", repeats, 2)
     expected = f"no loops{scope.where}"
     tools = scope.spans("tool")
-    if not _all_different(tools):
+    if not gathered(tools, "all different", _all_different):
         calls = [call for call in tools if call.attempt == 1]
         per_tool: dict[tuple[int | None, str], list[ToolSpan]] = {}
         for call in calls:
