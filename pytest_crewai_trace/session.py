@@ -75,7 +75,8 @@ class Record:
 
                 return trace_of(self.recorder, origin, self.incomplete())
             except Exception as error:  # noqa: BLE001 - kept, for the test to fail with
-                self.recorder.error = self.recorder.error or error
+                if self.recorder.error is None:
+                    self.recorder.error = error
         return Trace(incomplete=tuple(self.incomplete()), origin=origin)
 
     def incomplete(self) -> list[str]:
@@ -345,9 +346,7 @@ def _tell_captured(record: Record) -> None:
         names = {
             impl.plugin_name for impl in hook.get_hookimpls() if getattr(impl.function, "__code__", None) in called
         }
-        raise HookError(
-            f"pytest_crewai_trace_captured raised {type(error).__name__}: {error} (in: {', '.join(sorted(names))})"
-        ) from error
+        raise HookError.of("pytest_crewai_trace_captured", error, *sorted(names)) from error
 
 
 def _warn(message: str) -> None:
