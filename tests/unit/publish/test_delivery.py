@@ -98,7 +98,7 @@ def test_s32_all_connections_stop(deliver):
         delivery = deliver(amp.url, *map(envelope, range(20)), connections=4)
 
     assert delivery.stopped == "publishing was stopped after 3 failures in a row"
-    assert len(amp.requests) <= 4 * 3 + 4
+    assert len(amp.requests) <= 3 * 3 + 3 * 3  # of the three that failed, and of those under way on the other lines
     assert not any(one.final for one in delivery.results)
 
 
