@@ -62,6 +62,11 @@ class TraceAssertionError(CrewaiTraceError, AssertionError):
 class HookError(CrewaiTraceError):
     """Somebody's implementation of one of our hooks raised."""
 
+    @classmethod
+    def of(cls, hook: str, error: Exception, *plugins: str) -> HookError:
+        """What was raised, and by whose implementation, as far as that is known."""
+        return cls(f"{hook} raised {type(error).__name__}: {error} (in: {', '.join(plugins)})")
+
 
 class TraceDocumentError(CrewaiTraceError, ValueError):
     """A text that should be a trace is not one, or is of a newer schema than this version reads."""
@@ -93,6 +98,11 @@ class UnusedReplyError(CrewaiTraceError, AssertionError):
 def hide_from_traceback(info: Any) -> bool:
     """pytest's ``__tracebackhide__``: our own frames are left out where the error is one that we raise on purpose."""
     return isinstance(info.value, CrewaiTraceError | CassetteError)
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 trace``, ``1,234 traces``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

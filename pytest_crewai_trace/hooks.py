@@ -21,7 +21,8 @@ def pytest_crewai_trace_captured(item: pytest.Item, trace: Trace) -> None:
 def pytest_crewai_trace_redact(text: str, where: str) -> str | None:
     """Take secrets out of a text that is about to be stored, shown or sent; give it back, or ``None`` to leave it.
 
-    What we find ourselves is gone from it already. ``where`` says where it stands, such as ``tool.arguments.query``.
+    What we find ourselves is gone from it already. ``where`` says where it stands, such as ``tool.arguments.query``; a
+    text that the message of an assertion shows, of the trace or of the test, comes as ``assertion``.
     Every implementation is called, on what the one before left. One that raises, or gives something else, loses the
     text: it is dropped, and the error reported as that plugin's.
     """

@@ -57,6 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "of models and tools",
     )
     config.stash[settings.SETTINGS] = settings.resolve(config)
+    settings.RUNNING.append(config)
+    config.add_cleanup(lambda: settings.RUNNING.remove(config))
     if config.getoption("xmlpath", None) and not hasattr(config, "workerinput"):
         from pytest_crewai_trace.report.junit import JunitTrees
 

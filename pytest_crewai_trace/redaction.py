@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from pytest_crewai_trace import settings
 from pytest_crewai_trace.errors import HookError
 from pytest_crewai_trace.trace.redact import Hook, Redactor, known_secrets
 
 if TYPE_CHECKING:
     import pytest
+
+    from pytest_crewai_trace.store.clean import Cleaning
 
 INI = "crewai_trace_redact"
 
@@ -18,6 +21,19 @@ def redactor_of(config: pytest.Config, ihook: Any) -> Redactor:
     """The redactor for what is about to be written; ``ihook`` are the hooks of an item, or of the session."""
     hook = _chain(ihook.pytest_crewai_trace_redact) if ihook.pytest_crewai_trace_redact.get_hookimpls() else None
     return Redactor(config.getini(INI), known_secrets(os.environ), hook)
+
+
+def showing() -> Cleaning:
+    """What takes secrets out of what is shown now: as the running session has it, or, without one, by our rules."""
+    if settings.RUNNING:
+        from pytest_crewai_trace.keeping import keeping_of
+
+        cleaning = keeping_of(settings.RUNNING[-1]).cleaning
+        cleaning.look()
+        return cleaning
+    from pytest_crewai_trace.store.clean import Cleaning
+
+    return Cleaning()
 
 
 def _chain(caller: Any) -> Hook:
@@ -32,13 +48,8 @@ def _chain(caller: Any) -> Hook:
                 if changed is not None and type(changed) is not str:
                     raise TypeError(f"it gave {type(changed).__name__}, not str or None")
             except Exception as error:
-                raise hook_error("pytest_crewai_trace_redact", implementation, error) from error
+                raise HookError.of("pytest_crewai_trace_redact", error, implementation.plugin_name) from error
             text = text if changed is None else changed
         return text
 
     return redact
-
-
-def hook_error(hook: str, implementation: Any, error: Exception) -> HookError:
-    """The error that says whose implementation of a hook raised."""
-    return HookError(f"{hook} raised {type(error).__name__}: {error} (in: {implementation.plugin_name})")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import traceback
 import warnings
 from collections.abc import Generator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pytest
 
 from pytest_crewai_trace.capture.bus import Recording
 from pytest_crewai_trace.capture.guard import Guard
+from pytest_crewai_trace.capture.storage import Folders
 from pytest_crewai_trace.errors import HookError, TraceIncompleteError
 from pytest_crewai_trace.settings import MARKER, SETTINGS, Settings, forbidden, is_traced
 
@@ -40,7 +38,6 @@ class Record:
         self.recording = recording
         self.recorder = recording.begin()
         self.attempt = attempt
-        self.closing = ExitStack()
         self.settled: set[str] = set()
         self.phases: dict[str, pytest.TestReport] = {}
         self.about: tuple[int, ...] = ()
@@ -83,7 +80,8 @@ class Record:
 
                 return trace_of(self.recorder, origin, self.incomplete())
             except Exception as error:  # noqa: BLE001 - kept, for the test to fail with
-                self.recorder.error = self.recorder.error or error
+                if self.recorder.error is None:
+                    self.recorder.error = error
         return Trace(incomplete=tuple(self.incomplete()), origin=origin)
 
     def incomplete(self) -> list[str]:
@@ -158,31 +156,26 @@ class Session:
         self.settings = settings
         self.recording = Recording(_warn)
         self.guard = Guard(_warn) if settings.guard else None
-        self._closing = ExitStack()
-        self._folder: Path | None = None
-        self._tests = 0
+        self._folders = None if self.guard is None else Folders(self.guard.files)
 
     def start(self) -> None:
-        if self.guard is not None:
+        if self.guard is not None and self._folders is not None:
             self.guard.start()
-            # For what is built outside of tests: a crew of a module, a fixture of the session.
-            self._closing.enter_context(self.guard.storage(self._storage()))
+            self._folders.start()
         self.recording.start()
 
     def stop(self) -> None:
         self.recording.stop()
-        self._closing.close()
-        if self.guard is not None:
+        if self.guard is not None and self._folders is not None:
+            self._folders.stop()
             self.guard.stop()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
     def begin(self, item: pytest.Item) -> Record:
         """Record a test from now on."""
         attempt = item.stash[ATTEMPTS] = item.stash.get(ATTEMPTS, 0) + 1
         record = item.stash[RECORD] = Record(item, self.recording, attempt)
-        if self.guard is not None:
-            record.closing.enter_context(self.guard.storage(self._storage()))
+        if self._folders is not None:
+            self._folders.begin()
         return record
 
     def end(self, item: pytest.Item) -> Record | None:
@@ -195,16 +188,10 @@ class Session:
                 record.trace()
         finally:
             self.recording.end(record.recorder)
-            record.closing.close()
+            if self._folders is not None:
+                self._folders.end(unused=not record.recorder.rows)
             record.recorder.release()
         return record
-
-    def _storage(self) -> Path:
-        """A new folder, which crewAI makes if it needs it."""
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="crewai-trace-"))
-        self._tests += 1
-        return self._folder / str(self._tests)
 
     # -- hooks ----------------------------------------------------------------------------------------------------
 
@@ -238,6 +225,8 @@ class Session:
         self.end(item)
         if is_traced(item, self.settings):
             self.begin(item)
+        elif self._folders is not None:
+            self._folders.leave()
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -378,9 +367,7 @@ def _tell_captured(record: Record) -> None:
         names = {
             impl.plugin_name for impl in hook.get_hookimpls() if getattr(impl.function, "__code__", None) in called
         }
-        raise HookError(
-            f"pytest_crewai_trace_captured raised {type(error).__name__}: {error} (in: {', '.join(sorted(names))})"
-        ) from error
+        raise HookError.of("pytest_crewai_trace_captured", error, *sorted(names)) from error
 
 
 def _warn(message: str) -> None:

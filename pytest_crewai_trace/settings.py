@@ -81,6 +81,8 @@ class CassetteMark:
 
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+# The sessions of this process, the innermost last: for what is asked outside of pytest's hooks.
+RUNNING: list[pytest.Config] = []
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -374,13 +376,9 @@ def network_allowed(item: pytest.Item, settings: Settings) -> tuple[str, ...] | 
     marker = item.get_closest_marker(NETWORK)
     if marker is None:
         return () if settings.block_network else None
-    where = f"{item.nodeid}: marker {NETWORK}"
     valid = "valid: block=True|False, allow=['host', ...]"
-    if marker.args:
-        raise pytest.UsageError(f"{where} takes keyword arguments only, not {marker.args[0]!r}; {valid}")
-    for name in marker.kwargs:
-        if name not in ("block", "allow"):
-            raise pytest.UsageError(f"{where} has no argument {name!r}; {valid}")
+    where = keywords_only(item, marker, valid)
+    _check_names(where, marker, ("block", "allow"), valid)
     block: object = marker.kwargs.get("block", True)
     allow: object = marker.kwargs.get("allow", ())
     if not isinstance(block, bool):
@@ -408,6 +406,24 @@ def keep_of(item: pytest.Item, settings: Settings) -> Which:
     return settings.keep
 
 
+def keywords_only(item: pytest.Item, marker: pytest.Mark, valid: str) -> str:
+    """How messages name a marker of a test.
+
+    Raises:
+        pytest.UsageError: it has arguments without a name.
+    """
+    where = f"{item.nodeid}: marker {marker.name}"
+    if marker.args:
+        raise pytest.UsageError(f"{where} takes keyword arguments only, not {marker.args[0]!r}; {valid}")
+    return where
+
+
+def _check_names(where: str, marker: pytest.Mark, names: Iterable[str], valid: str) -> None:
+    for name in marker.kwargs:
+        if name not in names:
+            raise pytest.UsageError(f"{where} has no argument {name!r}; {valid}")
+
+
 def _marker_enabled(item: pytest.Item) -> bool | None:
     enabled: bool | None = None
     for marker in reversed(list(item.iter_markers(MARKER))):  # the nearest last
@@ -417,13 +433,9 @@ def _marker_enabled(item: pytest.Item) -> bool | None:
 
 def _checked(marker: pytest.Mark, item: pytest.Item) -> bool:
     """Whether a marker turns tracing on."""
-    where = f"{item.nodeid}: marker crewai_trace"
     valid = f"valid: enabled=True|False, keep={'|'.join(map(repr, WHICH))}"
-    if marker.args:
-        raise pytest.UsageError(f"{where} takes keyword arguments only, not {marker.args[0]!r}; {valid}")
-    for name in marker.kwargs:
-        if name not in MARKER_ARGUMENTS:
-            raise pytest.UsageError(f"{where} has no argument {name!r}; {valid}")
+    where = keywords_only(item, marker, valid)
+    _check_names(where, marker, MARKER_ARGUMENTS, valid)
     enabled: object = marker.kwargs.get("enabled", True)
     if not isinstance(enabled, bool):
         raise pytest.UsageError(f"{where}: enabled={enabled!r}; {valid}")
@@ -464,9 +476,7 @@ def cassette_mark(item: pytest.Item) -> CassetteMark:
     arguments = {**dict(zip(("path",), marker.args, strict=False)), **marker.kwargs}
     if len(marker.args) > 1:
         raise pytest.UsageError(f"{where} takes one path, not {len(marker.args)} arguments; {valid}")
-    for name in marker.kwargs:
-        if name not in ("path", "mode", "volatile", "allow_unused"):
-            raise pytest.UsageError(f"{where} has no argument {name!r}; {valid}")
+    _check_names(where, marker, ("path", "mode", "volatile", "allow_unused"), valid)
     volatile = arguments.get("volatile", ())
     patterns = volatile if isinstance(volatile, list | tuple) else ()
     for name, is_valid in (

@@ -69,7 +69,8 @@ class Recording:
         """Close a record. Later events of what it holds still go to it."""
         self.check(recorder)
         recorder.closed = True
-        self._earlier.append(recorder)
+        if recorder.rows:  # else there is nothing that an event could go on with
+            self._earlier.append(recorder)
         if self.current is recorder:
             self.current = self.alone = None
 

@@ -101,8 +101,9 @@ class Draft:
         """Become a child of another span."""
         if self.above is not None:
             siblings = self.above.children
-            del siblings[
-                next(place for place in reversed(range(len(siblings))) if siblings[place] is self)
-            ]  # near the end
+            for place in reversed(range(len(siblings))):  # it is near the end
+                if siblings[place] is self:
+                    del siblings[place]
+                    break
         self.above = above
         above.children.append(self)

@@ -24,7 +24,9 @@ def failure(fields: dict[str, Any]) -> dict[str, Any]:
     said = fields.get("error")
     message = message_of(said) if isinstance(said, BaseException) else plain(said)
     found: dict[str, Any] = {"message": message if isinstance(message, str) else str(message or "")}
-    raised = said if isinstance(said, BaseException) else _handled(found["message"]) or _at_hand(found["message"])
+    raised = said if isinstance(said, BaseException) else _handled(found["message"])
+    if raised is None:
+        raised = _at_hand(found["message"])
     if raised is not None:
         found["type"] = type(raised).__name__
         if raised.__traceback__ is not None:

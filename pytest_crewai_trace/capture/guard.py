@@ -26,8 +26,6 @@ from pytest_crewai_trace.capture.storage import Storage, restore_variable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
-    from pathlib import Path
     from types import ModuleType
 
 ENVIRONMENT = {"CREWAI_DISABLE_TELEMETRY": "true", "CREWAI_DISABLE_VERSION_CHECK": "true"}
@@ -328,10 +326,6 @@ class Guard:
                 with suppress(ValueError, TypeError):  # not in the main thread; a handler that Python did not install
                     signal.signal(number, original)
                     self._undo.append(functools.partial(_restore_signal, number, original, current))
-
-    def storage(self, folder: Path) -> AbstractContextManager[None]:
-        """crewAI's storage is ``folder`` inside; may be nested. See ``Storage.use``."""
-        return self.files.use(folder)
 
 
 def _restore_attribute(owner: Any, name: str, before: Any, ours: Any) -> None:

@@ -310,11 +310,16 @@ class Recorder:
     def _top(self, row: Row) -> Row:
         """The run that a span belongs to; a background operation is a run of its own."""
         while row.rule.kind != BACKGROUND or row.event_id not in self._open:
-            above = self._starts.get(row.parent_id or "")
-            if above is None or above.sequence >= row.sequence:  # a user's events may be each other's parents
+            above = self._above(row)
+            if above is None:
                 return row
             row = above
         return row
+
+    def _above(self, row: Row) -> Row | None:
+        """The start of the span around one; a user's events may be each other's parents, so only an earlier one."""
+        above = self._starts.get(row.parent_id or "")
+        return above if above is not None and above.sequence < row.sequence else None
 
     def _may_go_on(self, row: Row) -> bool:
         """Whether the run that a span belongs to can still go on; after the test, not what it merely left open."""
@@ -386,8 +391,7 @@ class Recorder:
             row = self._starts.get(event_id or "")
             while row is not None:
                 found.append(row)
-                above = self._starts.get(row.parent_id or "")
-                row = above if above is not None and above.sequence < row.sequence else None
+                row = self._above(row)
         return found
 
     def claims(self, rule: Rule, fields: dict[str, Any], source: Any) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import sys
+import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,19 +36,18 @@ class Storage:
         self._lock = threading.RLock()
 
     @contextmanager
-    def use(self, folder: Path) -> Iterator[None]:
-        """crewAI's storage is ``folder`` inside; crewAI creates it when it needs it. May be nested.
+    def use(self, path: str) -> Iterator[None]:
+        """crewAI's storage is ``path`` inside; crewAI creates it when it needs it. May be nested.
 
         A CREWAI_STORAGE_DIR that the user has set stays, whether it comes from the environment, from ``.env`` or from
         a fixture; one that a test sets inside wins until the test takes it back. What a module builds when it is
         imported keeps the folder of that time, except the database of ``@persist``.
         """
-        if VARIABLE in os.environ and os.environ[VARIABLE] != os.environ.get(OURS):
+        before, ours = os.environ.get(VARIABLE), os.environ.get(OURS)
+        if before is not None and before != ours:
             yield
             return
-        path = str(folder.absolute())
-        before = {name: os.environ.get(name) for name in (VARIABLE, OURS)}
-        os.environ.update({VARIABLE: path, OURS: path})
+        os.environ[VARIABLE] = os.environ[OURS] = path
         self._folders.append(path)
         constants = _loaded_constants()
         _point_constants(path)
@@ -55,8 +56,8 @@ class Storage:
         finally:
             self._folders.remove(path)
             self._left.add(path)
-            for name, value in before.items():
-                restore_variable(name, value, path)
+            restore_variable(VARIABLE, before, path)
+            restore_variable(OURS, ours, path)
             if self._folders:
                 _point_constants(self._folders[-1])
             for (module, name), value in constants.items():
@@ -92,6 +93,48 @@ class Storage:
             return str(path)
 
         return property(get, lambda persistence, value: persistence.__dict__.update(db_path=value))
+
+
+class Folders:
+    """A folder for each test of a session, and one for what is built outside of tests: a crew of a module."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._root = ""
+        self._count = 0
+        self._session, self._test = ExitStack(), ExitStack()
+        self._path: str | None = None  # of the running test, and on from a test that wrote nothing to the next
+
+    def start(self) -> None:
+        self._root = os.path.abspath(tempfile.mkdtemp(prefix="crewai-trace-"))
+        self._use(self._session)
+
+    def stop(self) -> None:
+        self.leave()
+        self._session.close()
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def begin(self) -> None:
+        """Give the test that begins a folder that nobody has written to."""
+        if self._path is None or os.environ.get(VARIABLE) != self._path or os.path.exists(self._path):
+            self.leave()
+            self._path = self._use(self._test)
+
+    def end(self, *, unused: bool) -> None:
+        """The test has ended; ``unused``: crewAI did nothing in it, so that its folder can be the next one's."""
+        if not unused or self._path is None or os.path.exists(self._path):
+            self.leave()
+
+    def leave(self) -> None:
+        """Back to the folder of the session."""
+        self._test.close()
+        self._path = None
+
+    def _use(self, until: ExitStack) -> str:
+        self._count += 1
+        path = os.path.join(self._root, str(self._count))
+        until.enter_context(self._storage.use(path))
+        return path
 
 
 def restore_variable(name: str, before: str | None, ours: str) -> None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from pytest_crewai_trace.cli.places import NothingFoundError, console, default_folder, look_up
-from pytest_crewai_trace.errors import CrewaiTraceError
-from pytest_crewai_trace.report.terminal import plural
+from pytest_crewai_trace.errors import CrewaiTraceError, plural
 from pytest_crewai_trace.snapshot.messages import difference
 from pytest_crewai_trace.snapshot.options import Level, Options
 from pytest_crewai_trace.snapshot.render import tree_text

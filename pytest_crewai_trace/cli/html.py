@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_crewai_trace.cli.places import NothingFoundError, console, default_folder, progress, skipped
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.report.html import write
 from pytest_crewai_trace.report.target import check
-from pytest_crewai_trace.report.terminal import plural
 from pytest_crewai_trace.store.reader import find
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_crewai_trace.cli.places import NothingFoundError, console, progress, skipped
-from pytest_crewai_trace.report.terminal import plural
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.store.reader import files_in, find
 from pytest_crewai_trace.store.writer import ENVELOPE, PUBLISHED, RUN_NAME, new_folder
 

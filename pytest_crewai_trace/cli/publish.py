@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_crewai_trace.cli.places import NothingFoundError, console, default_folder, skipped
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.publish import outbox
 from pytest_crewai_trace.publish.sending import Posted, Sending, lines, without_content
-from pytest_crewai_trace.report.terminal import plural
 from pytest_crewai_trace.trace.render import printable
 
 if TYPE_CHECKING:

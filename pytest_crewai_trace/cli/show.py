@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pytest_crewai_trace.cli.places import console, look_up, traces
-from pytest_crewai_trace.report.terminal import costs, plural, short_number
+from pytest_crewai_trace.errors import plural
+from pytest_crewai_trace.report.terminal import costs, short_number
 from pytest_crewai_trace.trace.document import to_document
 from pytest_crewai_trace.trace.render import failing, label, printable, selection, walk
 

@@ -10,6 +10,7 @@ import pytest
 from pytest_crewai_trace.errors import TraceAssertionError
 from pytest_crewai_trace.expectations.limits import NAMES, Limits, parsed
 from pytest_crewai_trace.expectations.message import hide
+from pytest_crewai_trace.settings import keywords_only
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.session import Record
@@ -51,10 +52,8 @@ def of_markers(item: pytest.Item) -> dict[str, Any]:
     """
     given: dict[str, Any] = {}
     for marker in item.iter_markers(MARKER):  # the test's own first, then its class's, then its module's
-        where = f"{item.nodeid}: marker {MARKER}"
         valid = f"valid: {', '.join(f'{name}=' for name in NAMES)}"
-        if marker.args:
-            raise pytest.UsageError(f"{where} takes keyword arguments only, not {marker.args[0]!r}; {valid}")
+        where = keywords_only(item, marker, valid)
         if not marker.kwargs:
             raise pytest.UsageError(f"{where} takes at least one limit; {valid}")
         try:

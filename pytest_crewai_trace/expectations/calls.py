@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, near, numbers_of
+from pytest_crewai_trace.expectations.shown import arguments, short
 from pytest_crewai_trace.expectations.tools import call_of, call_shown
-from pytest_crewai_trace.expectations.values import Difference, describe, differences, is_predicate, listed, plural
-from pytest_crewai_trace.trace.render import cut, printable, short
+from pytest_crewai_trace.expectations.values import (
+    Difference,
+    describe,
+    differences,
+    fits,
+    is_predicate,
+    listed,
+    passes,
+    under,
+)
+from pytest_crewai_trace.trace.render import cut, printable
 from pytest_crewai_trace.trace.span import ToolCall, ToolSpan
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.trace.query import SpanList
 
 __tracebackhide__ = hide
 
@@ -33,7 +47,15 @@ class Item:
     compare: Compare
 
     def fits(self, span: ToolSpan) -> bool:
-        return span.name == self.name and (self.call is None or not self._different(self.call, span))
+        """Whether a call is as expected; stops at the first thing that is not."""
+        call = self.call
+        if span.name != self.name or call is None:
+            return span.name == self.name
+        return (
+            self._has(call.arguments, span.arguments)
+            and ("result" not in call.model_fields_set or fits(call.result, span.result))
+            and not any(True for _ in _rest(call, span))
+        )
 
     def misses(self, span: ToolSpan) -> list[Difference]:
         if span.name != self.name:
@@ -41,34 +63,42 @@ class Item:
         return [] if self.call is None else self._different(self.call, span)
 
     def _different(self, call: ToolCall, span: ToolSpan) -> list[Difference]:
-        found = self._arguments(call.arguments, span.arguments)
-        rest = call.model_fields_set - {"name", "arguments"}
-        if "result" in rest:
-            found += [_under("result", one) for one in differences(call.result, span.result)]
-        for field in rest & _REST.keys():
-            seen = getattr(span, _REST[field]) if field != "error" else None if span.error is None else str(span.error)
-            if getattr(call, field) != seen:
-                found.append(Difference(field, describe(getattr(call, field)), short(seen)))
-        return found
+        found = []
+        if not self._has(call.arguments, span.arguments):
+            found = (
+                [Difference("arguments", describe(call.arguments), short(span.arguments))]
+                if callable(self.compare)
+                else differences(call.arguments, span.arguments, partial=self.compare == "partial")
+            )
+        if "result" in call.model_fields_set:
+            found += [under("result", one) for one in differences(call.result, span.result)]
+        return found + [
+            Difference(field, describe(getattr(call, field)), short(seen)) for field, seen in _rest(call, span)
+        ]
 
-    def _arguments(self, expected: dict[str, Any], actual: dict[str, Any]) -> list[Difference]:
+    def _has(self, expected: dict[str, Any], actual: dict[str, Any]) -> bool:
         if self.compare == "ignore":
-            return []
+            return True
         if callable(self.compare):
-            fits = bool(self.compare(expected, actual))
-            return [] if fits else [Difference("arguments", describe(expected), short(actual))]
-        return differences(expected, actual, partial=self.compare == "partial")
+            return passes(self.compare, expected, actual)
+        return fits(expected, actual, partial=self.compare == "partial")
 
     def __str__(self) -> str:
         if self.call is None or self.compare == "ignore":
             return printable(self.name)
-        inside = [f"{printable(key)}={describe(value)}" for key, value in self.call.arguments.items()]
-        return f"{printable(self.name)}({', '.join(inside)}{', ...' if self.compare == 'partial' else ''})"
+        inside = arguments(self.call.arguments, describe)
+        return f"{printable(self.name)}({inside}{', ...' if self.compare == 'partial' else ''})"
 
 
-def _under(name: str, one: Difference) -> Difference:
-    path = name if not one.path else name + one.path if one.path.startswith("[") else f"{name}.{one.path}"
-    return Difference(path, one.expected, one.actual)
+def _rest(call: ToolCall, span: ToolSpan) -> Iterator[tuple[str, Any]]:
+    """What else is expected of a call and is not so: which field, and what it is."""
+    for field, name in _REST.items():
+        if field not in call.model_fields_set:
+            continue
+        seen = getattr(span, name)
+        seen = str(seen) if field == "error" and seen is not None else seen
+        if getattr(call, field) != seen:
+            yield field, seen
 
 
 def items(expected: object, *, partial: bool, overrides: Mapping[str, Compare] | None) -> list[Item]:
@@ -79,6 +109,8 @@ def items(expected: object, *, partial: bool, overrides: Mapping[str, Compare] |
             "to_call_tools([]) expects nothing: to say that no tool is called, assert trace.tool_calls == []"
         )
     given.a_flag("partial", partial)
+    if overrides is not None and not isinstance(overrides, Mapping):
+        raise TypeError(f"overrides takes a dict, not {short(overrides)}: write overrides={{'search': 'partial'}}")
     compare: dict[str, Compare] = {}
     for name, how in ({} if overrides is None else overrides).items():
         if how not in _COMPARE and not is_predicate(how):
@@ -183,13 +215,13 @@ def _differs(place: int, of: int, item: Item, span: ToolSpan) -> str:
 
 
 def _in_order(
-    wanted: Sequence[Item], calls: Sequence[ToolSpan], expected: str, marks: tuple[int, ...]
+    wanted: Sequence[Item], calls: SpanList[ToolSpan], expected: str, marks: tuple[int, ...]
 ) -> Mismatch | None:
-    left = iter(calls)
+    left = {name: iter(calls.named(name)) for name in {item.name for item in wanted}}
     found: list[ToolSpan] = []
+    last = -1
     for item in wanted:
-        name = item.name
-        span = next((span for span in left if span.name == name and item.fits(span)), None)
+        span = next((span for span in left[item.name] if span.id > last and item.fits(span)), None)
         if span is None:
             return Mismatch(
                 expected,
@@ -199,6 +231,7 @@ def _in_order(
                 spans=numbers_of(found) or marks,
             )
         found.append(span)
+        last = span.id
     return None
 
 

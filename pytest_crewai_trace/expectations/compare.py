@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations.scope import near
-from pytest_crewai_trace.expectations.values import Difference, both, describe, differences, plural
+from pytest_crewai_trace.expectations.shown import arguments, clean
+from pytest_crewai_trace.expectations.values import NOTHING, Difference, both, describe, differences
 from pytest_crewai_trace.trace.render import cut, printable
 from pytest_crewai_trace.trace.span import ToolCall
 
@@ -18,9 +20,9 @@ def explain(op: str, left: Any, right: Any) -> list[str] | None:
     if op != "==":
         return None
     if isinstance(left, ToolCall) and isinstance(right, ToolCall):
-        return [f"{_call(left)} == {_call(right)}", "", *_differences(left, right)]
+        return clean([f"{_call(left)} == {_call(right)}", "", *_differences(left, right)])
     if _are_calls(left) and _are_calls(right) and (left or right):
-        return _lists(left, right)
+        return clean(_lists(left, right))
     return None
 
 
@@ -54,8 +56,7 @@ def _column(side: str, calls: list[ToolCall], place: int) -> list[str]:
 
 
 def _call(call: ToolCall) -> str:
-    inside = ", ".join(f"{printable(name)}={describe(value)}" for name, value in call.arguments.items())
-    return cut(f"{printable(call.name)}({inside})", 160)
+    return cut(f"{printable(call.name)}({arguments(call.arguments, describe)})", 160)
 
 
 def _differences(left: ToolCall, right: ToolCall) -> list[str]:
@@ -78,8 +79,8 @@ def _of_arguments(left: dict[str, Any], right: dict[str, Any]) -> list[Differenc
 
 
 def _line(one: Difference) -> str:
-    if one.expected == "nothing":
+    if one.expected == NOTHING:
         return f"{one.path}: only on the right: {one.actual}"
-    if one.actual == "nothing":
+    if one.actual == NOTHING:
         return f"{one.path}: only on the left: {one.expected}"
     return f"{one.path}: {one.expected} != {one.actual}"

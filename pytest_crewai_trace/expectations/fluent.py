@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pytest_crewai_trace.errors import plural, unknown_choice
 from pytest_crewai_trace.expectations import calls, given, handover, llm, loops, outcome, output, path, tools
 from pytest_crewai_trace.expectations.limits import Limits, check_stay_within
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope
+from pytest_crewai_trace.expectations.shown import short
 from pytest_crewai_trace.expectations.together import collected, report
 from pytest_crewai_trace.trace.query import SpanList
-from pytest_crewai_trace.trace.render import short
 from pytest_crewai_trace.trace.span import Span, ToolCall
 from pytest_crewai_trace.trace.trace import Trace
 
@@ -36,12 +37,19 @@ class Expectation:
         if not isinstance(subject, Trace | Span):
             what = short(subject)
             if isinstance(subject, SpanList):
-                raise TypeError(f"expect() takes a trace or one span, not {len(subject)}: take .one() or .first")
+                many = plural(len(subject), "span")
+                raise TypeError(f"expect() takes a trace or one span, not a list of {many}: take .one() or .first")
             raise TypeError(f"expect() takes a trace or a span of it, not {what}: write expect(crewai_trace)")
         self._subject = subject
 
     def __repr__(self) -> str:
         return f"expect({self._subject!r})"
+
+    if not TYPE_CHECKING:  # who checks types is told by them
+
+        def __getattr__(self, name: str) -> Any:
+            valid = [known for known in dir(type(self)) if known.startswith(("to_", "not_to_"))]
+            raise AttributeError(unknown_choice("expectation", name, valid))
 
     def _check(self, check: Callable[[Scope], Mismatch | None]) -> Expectation:
         scope = Scope(self._subject)

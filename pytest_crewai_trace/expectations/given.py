@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_origin
 
 from pytest_crewai_trace.expectations.message import hide
+from pytest_crewai_trace.expectations.shown import short
 from pytest_crewai_trace.expectations.values import describe, is_predicate, matches
-from pytest_crewai_trace.trace.render import short
 from pytest_crewai_trace.trace.span import Error
 
 __tracebackhide__ = hide
@@ -53,6 +53,13 @@ def a_sequence(what: str, value: object, example: str) -> list[Any]:
     if isinstance(value, str) or not isinstance(value, list | tuple):
         raise TypeError(f"{what} takes a list, not {short(value)}: write {example}")
     return list(value)
+
+
+def no_type(what: str, value: object) -> None:
+    """A type is no value of a trace; those that compare, such as a matcher without its brackets, are fine."""
+    if get_origin(value) is not None or (isinstance(value, type) and type(value).__eq__ is type.__eq__):
+        name = value.__name__ if isinstance(value, type) else value
+        raise TypeError(f"{what} takes a value, a matcher or a callable, not the type {name}")
 
 
 def a_whole_number(what: str, value: object, least: int) -> int:

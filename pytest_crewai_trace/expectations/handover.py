@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of, spans_shown
+from pytest_crewai_trace.expectations.shown import clean, short
 from pytest_crewai_trace.expectations.tools import call_shown
-from pytest_crewai_trace.trace.render import short
+from pytest_crewai_trace.trace.query import gathered
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.messages import Messages
+    from pytest_crewai_trace.trace.query import SpanList
     from pytest_crewai_trace.trace.span import AgentSpan, AnySpan, LLMSpan, ToolSpan
 
 __tracebackhide__ = hide
 
+Prompt: TypeAlias = "tuple[LLMSpan, dict[str, Any], str]"
 # crewAI's own tools for it, as models see them.
 DELEGATION_TOOLS = frozenset({"delegate_work_to_coworker", "ask_question_to_coworker"})
 _END = 60
@@ -93,24 +96,37 @@ def text_of(message: dict[str, Any]) -> str:
     return "" if content is None else str(content)
 
 
-def new_messages(calls: Iterable[LLMSpan]) -> Iterator[tuple[LLMSpan, dict[str, Any]]]:
-    """Every message that the calls carried, each once: with the first of them that carried it."""
+def prompts(calls: SpanList[LLMSpan]) -> list[Prompt]:
+    """Every message that the calls carried, each once: the first of them that carried it, the message, its text."""
+    return gathered(calls, "prompts", _prompts)
+
+
+def _prompts(calls: SpanList[LLMSpan]) -> list[Prompt]:
+    found: list[Prompt] = []
     seen: dict[int, int] = {}  # of each part of a conversation, how many of its messages came already
     for call in calls:
         messages = call.messages
         if messages.base is None and id(messages) not in seen:  # as most are: nothing is shared
-            seen[id(messages)] = len(messages.tail)
-            for message in messages.tail:
-                yield call, message
-            continue
-        part: Messages | None = messages
-        wanted = len(call.messages)
-        while part is not None and seen.get(id(part), 0) < wanted:
-            for message in part.tail[max(0, seen.get(id(part), 0) - part.shared) : max(0, wanted - part.shared)]:
-                yield call, message
-            seen[id(part)] = wanted
-            wanted = min(wanted, part.shared)
-            part = part.base
+            new = messages.tail
+            seen[id(messages)] = len(new)
+        else:
+            new = _unseen(messages, seen)
+        for message in new:
+            content = message.get("content")
+            found.append((call, message, content if type(content) is str else text_of(message)))
+    return found
+
+
+def _unseen(messages: Messages, seen: dict[int, int]) -> tuple[dict[str, Any], ...]:
+    new: tuple[dict[str, Any], ...] = ()
+    part: Messages | None = messages
+    wanted = len(messages)
+    while part is not None and (before := seen.get(id(part), 0)) < wanted:
+        new += part.tail[max(0, before - part.shared) : max(0, wanted - part.shared)]
+        seen[id(part)] = wanted
+        wanted = min(wanted, part.shared)
+        part = part.base
+    return new
 
 
 def _stands_in(text: str, inside: str) -> bool:
@@ -134,6 +150,13 @@ def check_use_output_of(scope: Scope, name: str) -> Mismatch | None:
     name = given.a_name("to_use_output_of", name)
     expected = f"the output of {name!r} in a prompt{scope.where}"
     sources = _sources(scope, name)
+    if not sources and scope.span is not None and scope.span.name == name:
+        return Mismatch(
+            expected,
+            f"{name_of(scope.span)} is where it is looked for: its own output comes after its prompts",
+            advice="Name the earlier task whose output it should have.",
+            spans=scope.marks,
+        )
     if not sources:
         names = [span.name for kind in ("task", "agent", "method") for span in scope.everywhere(kind)]
         return Mismatch(
@@ -151,10 +174,10 @@ def check_use_output_of(scope: Scope, name: str) -> Mismatch | None:
             spans=(*numbers_of(sources), *scope.marks),
         )
     calls = scope.spans("llm")
-    told = [(call, text_of(message)) for call, message in new_messages(calls)]
-    ids = [call.id for call, _ in told]
+    told = prompts(calls)
+    ids = [call.id for call, _, _ in told]
     for source, text in reversed(outputs):  # the latest is the likeliest
-        for call, prompt in islice(told, bisect_right(ids, source.id), None):
+        for call, _, prompt in islice(told, bisect_right(ids, source.id), None):
             if _stands_in(text, prompt) and _is_after(scope, call, source):
                 return None
     source, text = outputs[-1]
@@ -183,7 +206,7 @@ def check_use_output_of(scope: Scope, name: str) -> Mismatch | None:
 def _end_of(call: LLMSpan) -> str:
     """The last words of a prompt."""
     last = text_of(call.messages[-1]) if len(call.messages) else ""
-    return short(last[-_END:])
+    return short(clean(last)[-_END:])
 
 
 def _sources(scope: Scope, name: str) -> list[AnySpan]:

@@ -149,7 +149,8 @@ def _by_how_much(name: str, value: Any, limit: Any) -> str:
 
 
 def _place(span: AnySpan) -> str:
-    from pytest_crewai_trace.trace.render import cut, label
+    from pytest_crewai_trace.expectations.shown import label
+    from pytest_crewai_trace.trace.render import cut
 
     who = f" by {span.agent_role!r}" if span.agent_role else ""
     return cut(label(span), 80) + who

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.expectations import given
-from pytest_crewai_trace.expectations.handover import new_messages, text_of
+from pytest_crewai_trace.expectations.handover import prompts
 from pytest_crewai_trace.expectations.message import Mismatch, hide
-from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of
-from pytest_crewai_trace.trace.render import cut, printable, short
+from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of, whose
+from pytest_crewai_trace.expectations.shown import short, window
+from pytest_crewai_trace.trace.query import column, gathered
 
 if TYPE_CHECKING:
+    from pytest_crewai_trace.trace.query import SpanList
+    from pytest_crewai_trace.trace.semconv import Kind
     from pytest_crewai_trace.trace.span import AnySpan, LLMSpan
 
 __tracebackhide__ = hide
 
-_SPEAKERS = ("llm", "agent", "task", "crew", "flow")
+_SPEAKERS: tuple[Kind, ...] = ("llm", "agent", "task", "crew", "flow")
 _AROUND = 40
 _UNTRACED = "See what ran; a model that is replaced by a mock is not traced."
 
 
-def _of_model(call: LLMSpan, model: str) -> bool:
-    return model in (call.model, call.name)
+def _of_model(calls: SpanList[LLMSpan], model: str | None) -> Sequence[LLMSpan]:
+    if model is None:
+        return calls
+    names = zip(column(calls, "model"), column(calls, "name"), strict=True)
+    return list(compress(calls, (model in both for both in names)))
 
 
-def _whose(model: str | None, by: str | None, in_task: str | None) -> str:
-    said = "" if model is None else f" of {model}"
-    said += "" if by is None else f" by {by!r}"
-    return said + ("" if in_task is None else f" in task {in_task!r}")
+def _of(model: str | None) -> str:
+    return "" if model is None else f" of {model}"
 
 
 def check_call_llm(
@@ -39,10 +44,10 @@ def check_call_llm(
     model = given.a_name_or_none("model", model)
     by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
     calls = scope.of(scope.spans("llm"), by, in_task)
-    fitting = calls if model is None else [call for call in calls if _of_model(call, model)]
+    fitting = _of_model(calls, model)
     if len(fitting) in times:
         return None
-    expected = f"an LLM call{_whose(model, by, in_task)} to be made{times}{scope.where}"
+    expected = f"an LLM call{_of(model)}{whose(by, in_task)} to be made{times}{scope.where}"
     stranger = scope.stranger(expected, by, in_task)
     models = [call.model for call in calls]
     if stranger is not None:
@@ -50,7 +55,7 @@ def check_call_llm(
     if not calls:
         return Mismatch(
             expected,
-            f"no model was called{_whose(None, by, in_task)}{scope.where}",
+            f"no model was called{whose(by, in_task)}{scope.where}",
             advice=_UNTRACED,
             spans=scope.marks,
         )
@@ -84,8 +89,8 @@ def check_not_call_llm(
     by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
     given.a_flag("unknown_ok", unknown_ok)
     calls = scope.of(scope.spans("llm"), by, in_task)
-    fitting = [call for call in calls if model is None or _of_model(call, model)]
-    expected = f"no LLM call{_whose(model, by, in_task)}{scope.where}"
+    fitting = _of_model(calls, model)
+    expected = f"no LLM call{_of(model)}{whose(by, in_task)}{scope.where}"
     if fitting:
         return Mismatch(
             expected,
@@ -98,7 +103,7 @@ def check_not_call_llm(
         return None
     stranger = scope.stranger(expected, by, in_task)
     everyone = scope.everywhere("llm")
-    if stranger is None and model is not None and not any(_of_model(call, model) for call in everyone):
+    if stranger is None and model is not None and not _of_model(everyone, model):
         names = [name for call in everyone for name in (call.model, call.name)]
         stranger = Mismatch(
             expected,
@@ -126,7 +131,19 @@ def _meant(stranger: Mismatch | None, advice: str = _MEND) -> Mismatch | None:
     )
 
 
+def _proves_nothing(scope: Scope, expected: str, nothing: str, by: str | None, in_task: str | None) -> Mismatch | None:
+    """Where a text that is not expected could not be: a name is wrong, or there was ``nothing``."""
+    stranger = scope.stranger(expected, by, in_task)
+    return _meant(stranger) or _meant(Mismatch(expected, nothing, spans=scope.marks), _NOBODY)
+
+
 # -- what was said ----------------------------------------------------------------------------------------------------
+
+
+def _looked_for(
+    what: str, text: object, by: str | None, in_task: str | None
+) -> tuple[given.Said, str | None, str | None]:
+    return given.a_text(what, text), given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
 
 
 def _plain_text(value: Any) -> str:
@@ -138,30 +155,25 @@ def _plain_text(value: Any) -> str:
 def _said(scope: Scope, by: str | None, in_task: str | None) -> Iterator[tuple[AnySpan, str]]:
     """What models answered, and what agents, tasks, crews and flows came to."""
     for kind in _SPEAKERS:
-        for span in scope.of(scope.spans(kind), by, in_task):  # type: ignore[arg-type]
-            text = span.response if kind == "llm" else span.output
-            if type(text) is not str:
-                text = _plain_text(text)
-            if text:
-                yield span, text
+        yield from gathered(scope.of(scope.spans(kind), by, in_task), "said", _texts)
 
 
-def _by(by: str | None, in_task: str | None) -> str:
-    said = " by anyone" if by is None else f" by {by!r}"
-    return said + ("" if in_task is None else f" in task {in_task!r}")
+def _texts(spans: SpanList[Any]) -> list[tuple[AnySpan, str]]:
+    said = (span.response if span.kind == "llm" else span.output for span in spans)
+    texts = (text if type(text) is str else _plain_text(text) for text in said)
+    return [(span, text) for span, text in zip(spans, texts, strict=True) if text]
 
 
 def check_say(scope: Scope, text: given.Text, *, by: str | None = None, in_task: str | None = None) -> Mismatch | None:
     """Whether an answer or an output has a text."""
-    wanted = given.a_text("to_say", text)
-    by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
+    wanted, by, in_task = _looked_for("to_say", text, by, in_task)
     said = list[tuple["AnySpan", str]]()
     is_in = wanted.finder
     for span, spoken in _said(scope, by, in_task):
         if is_in(spoken):
             return None
         said.append((span, spoken))
-    expected = f"{wanted} to be said{_by(by, in_task)}{scope.where}"
+    expected = f"{wanted} to be said{whose(by, in_task, anyone=' by anyone')}{scope.where}"
     stranger = scope.stranger(expected, by, in_task)
     if stranger is not None:
         return stranger
@@ -195,19 +207,16 @@ def _closest(wanted: given.Said, said: list[tuple[AnySpan, str]]) -> tuple[AnySp
 
 
 def _around(text: str, place: int, length: int) -> str:
-    low, high = max(0, place - _AROUND), place + min(length, 2 * _AROUND) + _AROUND
-    shown = cut(printable(repr(text[low:high])), 200)
-    return ("…" if low else "") + shown + ("…" if high < len(text) else "")
+    return window(text, place, _AROUND, min(length, 2 * _AROUND) + _AROUND)
 
 
 def check_not_say(
     scope: Scope, text: given.Text, *, by: str | None = None, in_task: str | None = None, unknown_ok: bool = False
 ) -> Mismatch | None:
     """Whether no answer and no output has a text; where nobody said anything that proves nothing."""
-    unwanted = given.a_text("not_to_say", text)
-    by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
+    unwanted, by, in_task = _looked_for("not_to_say", text, by, in_task)
     given.a_flag("unknown_ok", unknown_ok)
-    expected = f"{unwanted} not to be said{_by(by, in_task)}{scope.where}"
+    expected = f"{unwanted} not to be said{whose(by, in_task, anyone=' by anyone')}{scope.where}"
     spoke = False
     is_in = unwanted.finder
     for span, spoken in _said(scope, by, in_task):
@@ -221,9 +230,8 @@ def check_not_say(
             )
     if spoke or unknown_ok:
         return None
-    stranger = scope.stranger(expected, by, in_task)
     nothing = "nothing was said, so it proves nothing: no model answered and nothing has an output"
-    return _meant(stranger) or _meant(Mismatch(expected, nothing, spans=scope.marks), _NOBODY)
+    return _proves_nothing(scope, expected, nothing, by, in_task)
 
 
 def _where_in(text: given.Said, spoken: str) -> str:
@@ -236,25 +244,18 @@ def _where_in(text: given.Said, spoken: str) -> str:
 # -- what was told ----------------------------------------------------------------------------------------------------
 
 
-def _prompt_of(by: str | None, in_task: str | None) -> str:
-    said = "" if by is None else f" of {by!r}"
-    return said + ("" if in_task is None else f" in task {in_task!r}")
-
-
 def check_see(scope: Scope, text: given.Text, *, by: str | None = None, in_task: str | None = None) -> Mismatch | None:
     """Whether a message that a model was sent has a text."""
-    wanted = given.a_text("to_see", text)
-    by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
+    wanted, by, in_task = _looked_for("to_see", text, by, in_task)
     calls = scope.of(scope.spans("llm"), by, in_task)
     last: tuple[LLMSpan, str] | None = None
     count, is_in = 0, wanted.finder
-    for call, message in new_messages(calls):
-        told = text_of(message)
+    for call, _, told in prompts(calls):
         if is_in(told):
             return None
         count += 1
         last = call, told
-    expected = f"{wanted} to be in a prompt{_prompt_of(by, in_task)}{scope.where}"
+    expected = f"{wanted} to be in a prompt{whose(by, in_task, word='of')}{scope.where}"
     stranger = scope.stranger(expected, by, in_task)
     if stranger is not None:
         return stranger
@@ -273,13 +274,12 @@ def check_not_see(
     scope: Scope, text: given.Text, *, by: str | None = None, in_task: str | None = None, unknown_ok: bool = False
 ) -> Mismatch | None:
     """Whether no message that a model was sent has a text; where no model was asked that proves nothing."""
-    unwanted = given.a_text("not_to_see", text)
-    by, in_task = given.a_name_or_none("by", by), given.a_name_or_none("in_task", in_task)
+    unwanted, by, in_task = _looked_for("not_to_see", text, by, in_task)
     given.a_flag("unknown_ok", unknown_ok)
-    expected = f"{unwanted} not to be in a prompt{_prompt_of(by, in_task)}{scope.where}"
+    expected = f"{unwanted} not to be in a prompt{whose(by, in_task, word='of')}{scope.where}"
     asked, is_in = False, unwanted.finder
-    for call, message in new_messages(scope.of(scope.spans("llm"), by, in_task)):
-        asked, told = True, text_of(message)
+    for call, message, told in prompts(scope.of(scope.spans("llm"), by, in_task)):
+        asked = True
         if is_in(told):
             return Mismatch(
                 expected,
@@ -289,6 +289,4 @@ def check_not_see(
             )
     if asked or unknown_ok:
         return None
-    stranger = scope.stranger(expected, by, in_task)
-    nothing = "no model was asked anything, so it proves nothing"
-    return _meant(stranger) or _meant(Mismatch(expected, nothing, spans=scope.marks), _NOBODY)
+    return _proves_nothing(scope, expected, "no model was asked anything, so it proves nothing", by, in_task)

@@ -7,15 +7,18 @@ from collections import Counter
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.handover import DELEGATION_TOOLS
 from pytest_crewai_trace.expectations.message import Mismatch, hide
-from pytest_crewai_trace.expectations.scope import Scope, numbers_of
+from pytest_crewai_trace.expectations.scope import Scope, error_of, numbers_of
+from pytest_crewai_trace.expectations.shown import short
 from pytest_crewai_trace.expectations.tools import call_shown
-from pytest_crewai_trace.expectations.values import plural
-from pytest_crewai_trace.trace.render import cut, printable, short
+from pytest_crewai_trace.trace.query import column, gathered
+from pytest_crewai_trace.trace.render import printable
 
 if TYPE_CHECKING:
+    from pytest_crewai_trace.trace.query import SpanList
     from pytest_crewai_trace.trace.span import AgentSpan, ToolSpan
 
 __tracebackhide__ = hide
@@ -28,8 +31,9 @@ def check_have_no_loops(scope: Scope, *, repeats: int = 3) -> Mismatch | None:
     """
     given.a_whole_number("repeats", repeats, 2)
     expected = f"no loops{scope.where}"
-    calls = [call for call in scope.spans("tool") if call.attempt == 1]
-    if not _all_different(calls):
+    tools = scope.spans("tool")
+    if not gathered(tools, "all different", _all_different):
+        calls = [call for call in tools if call.attempt == 1]
         per_tool: dict[tuple[int | None, str], list[ToolSpan]] = {}
         for call in calls:
             per_tool.setdefault((call.parent_id, call.name), []).append(call)
@@ -49,13 +53,14 @@ def check_have_no_loops(scope: Scope, *, repeats: int = 3) -> Mismatch | None:
     return None
 
 
-def _all_different(calls: list[ToolSpan]) -> bool:
-    """Whether nothing is there twice and nothing failed, as in most runs."""
+def _all_different(calls: SpanList[ToolSpan]) -> bool:
+    """Whether no tool was called twice with the same values and nothing failed, as in most runs."""
+    values = map(tuple, map(dict.values, column(calls, "arguments")))
     try:
-        keys = {(call.parent_id, call.name, *call.arguments.items()) for call in calls}
+        keys = set(zip(column(calls, "parent_id"), column(calls, "name"), values, strict=True))
     except TypeError:  # arguments that cannot be hashed
         return False
-    return len(keys) == len(calls) and not any(call.status == "error" for call in calls)
+    return len(keys) == len(calls) and "error" not in column(calls, "status")
 
 
 def _again(calls: list[ToolSpan], repeats: int, expected: str) -> Mismatch | None:
@@ -96,10 +101,9 @@ def _same_call(expected: str, calls: list[ToolSpan]) -> Mismatch:
 
 
 def _same_error(expected: str, calls: list[ToolSpan]) -> Mismatch:
-    error = cut(printable(" ".join(str(calls[0].error or "").split())), 200)
     return Mismatch(
         expected,
-        f"{_whose(calls)} failed {given.often(len(calls))} with the same error: {error}",
+        f"{_whose(calls)} failed {given.often(len(calls))} with the same error: {error_of(calls[0])}",
         advice="The model cannot mend it: see whether the error says how to call the tool.",
         spans=numbers_of(calls),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.errors import CrewaiTraceError
@@ -38,15 +38,23 @@ def hide(info: Any) -> bool:
     return isinstance(info.value, CrewaiTraceError | TypeError | ValueError)
 
 
+def without_secrets(mismatch: Mismatch) -> Mismatch:
+    """A mismatch as it may be shown. What it cuts is clean before; here are the names, and what a test expects."""
+    from pytest_crewai_trace.expectations.shown import clean
+
+    return replace(mismatch, **{name: clean(getattr(mismatch, name)) for name in (*_LABELS, "advice")})
+
+
 def tree_of(tree: Tree, mismatches: Sequence[Mismatch]) -> str:
     """The part of the tree that the mismatches are about, with ``>`` at what matters."""
+    from pytest_crewai_trace.expectations.shown import label
     from pytest_crewai_trace.trace.render import excerpt
 
     marked = {number for mismatch in mismatches for number in mismatch.spans}
     numbers = any(mismatch.numbers for mismatch in mismatches)
-    shown = excerpt(tree, marked, most=_MOST_ROWS, numbers=numbers)
+    shown = excerpt(tree, marked, most=_MOST_ROWS, numbers=numbers, label=label)
     if shown.count("\n") >= _MOST_LINES:  # gaps between what is shown take lines too
-        shown = excerpt(tree, marked, most=_MOST_ROWS // 2, numbers=numbers)
+        shown = excerpt(tree, marked, most=_MOST_ROWS // 2, numbers=numbers, label=label)
     return shown
 
 

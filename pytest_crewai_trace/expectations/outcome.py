@@ -6,11 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.handover import text_of
 from pytest_crewai_trace.expectations.message import Mismatch, hide
-from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of, spans_shown
-from pytest_crewai_trace.trace.render import failing, printable, short
+from pytest_crewai_trace.expectations.scope import Scope, error_of, listed, name_of, near, numbers_of, spans_shown
+from pytest_crewai_trace.expectations.shown import short
+from pytest_crewai_trace.trace.query import column
+from pytest_crewai_trace.trace.render import failing, printable
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.span import AgentSpan, AnySpan, GuardrailSpan, LLMSpan
@@ -28,15 +31,10 @@ def _tops(scope: Scope) -> Sequence[AnySpan]:
 def _state(span: AnySpan) -> str:
     """How a span that did not succeed stands."""
     if span.status == "error":
-        return f"{name_of(span)} failed: {_error_of(span)}"
+        return f"{name_of(span)} failed: {error_of(span)}"
     if getattr(span, "paused", False):
         return f"{name_of(span)} is paused, waiting for a person"
     return f"{name_of(span)} did not end" if span.open else f"{name_of(span)} is {span.status}"
-
-
-def _error_of(span: AnySpan) -> str:
-    said = printable(" ".join(str(span.error or "").split()))
-    return said if len(said) <= 300 else f"{said[:299]}…"
 
 
 def _failures(scope: Scope) -> list[AnySpan]:
@@ -104,7 +102,7 @@ def check_fail(scope: Scope, with_: given.ErrorLike = True) -> Mismatch | None:
         return None
     return Mismatch(
         expected,
-        f"it failed with {_error_of(errors[0]) or 'an error that does not say what'}",
+        f"it failed with {error_of(errors[0])}",
         advice="with_ takes the exception's class, or a regular expression for 'Type: message'.",
         spans=numbers_of(errors),
     )
@@ -112,7 +110,7 @@ def check_fail(scope: Scope, with_: given.ErrorLike = True) -> Mismatch | None:
 
 def check_have_no_errors(scope: Scope) -> Mismatch | None:
     """Whether nothing failed, not even what was survived, such as a tool whose error the model was told."""
-    if not any(span.status == "error" for span in scope.spans()):
+    if "error" not in column(scope.spans(), "status"):
         return None
     failed = _failures(scope)
     ended = [span for span in _tops(scope) if span.status == "error"]
@@ -176,7 +174,7 @@ def check_pass_guardrail(
         raise TypeError("attempts= is exact: give either attempts= or at_most=")
     checks = [span for span in scope.spans("guardrail") if name is None or span.name == name]
     wanted = "" if attempts is None else f" at attempt {attempts}"
-    wanted += "" if at_most is None else f" within {at_most} attempt{'s' if at_most > 1 else ''}"
+    wanted += "" if at_most is None else f" within {plural(at_most, 'attempt')}"
     expected = f"{'every guardrail' if name is None else f'guardrail {name!r}'} to pass{wanted}{scope.where}"
     if not checks:
         names = scope.spans("guardrail").names

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
-from pytest_crewai_trace.expectations.scope import Scope, name_of
+from pytest_crewai_trace.expectations.scope import Scope, error_of, name_of
+from pytest_crewai_trace.expectations.shown import clean, short
 from pytest_crewai_trace.expectations.values import Difference, describe, differences, is_predicate, listed
-from pytest_crewai_trace.trace.render import printable, short
+from pytest_crewai_trace.trace.render import printable
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.span import AnySpan
@@ -32,13 +34,15 @@ def check_output(scope: Scope, wanted: Any, *, partial: bool = False) -> Mismatc
     given.a_flag("partial", partial)
     if partial and not isinstance(wanted, dict | list):
         raise TypeError("partial=True needs the expected output as a dict or a list")
+    if not _is_model(wanted):
+        given.no_type("to_output", wanted)
     if isinstance(wanted, re.Pattern | str):
         given.a_text("to_output", wanted)
     span = scope.span if scope.span is not None else scope.tree.children_of(None)[-1]
     expected = f"the output of {name_of(span)} to be {_shown(wanted)}{' (partial)' if partial else ''}"
     if span.status == "error" or span.open:
         state = "failed" if span.status == "error" else "did not end"
-        error = f": {printable(str(span.error))}" if span.error is not None else ""
+        error = f": {error_of(span)}" if span.error is not None else ""
         return Mismatch(
             expected, f"{name_of(span)} {state}, so it has no output{error}", advice=_LAST, spans=(span.id,)
         )
@@ -64,7 +68,7 @@ def check_output(scope: Scope, wanted: Any, *, partial: bool = False) -> Mismatc
     return Mismatch(
         expected,
         f"it is {short(actual)}",
-        nearest="\n".join([f"differs in {len(found)} place{'s' if len(found) > 1 else ''}", listed(found)]),
+        nearest="\n".join([f"differs in {plural(len(found), 'place')}", listed(found)]),
         advice="See the answer that became the output, in the last LLM call of the span that is marked.",
         spans=(span.id,),
     )
@@ -101,10 +105,8 @@ def _misses(wanted: Any, actual: Any, *, partial: bool) -> list[Difference]:
         try:
             TypeAdapter(wanted).validate_python(actual)
         except ValidationError as error:
-            return [
-                Difference(".".join(map(str, one["loc"])), printable(one["msg"]), short(one["input"]))
-                for one in error.errors(include_url=False)
-            ]
+            found = [(".".join(map(str, one["loc"])), one) for one in error.errors(include_url=False)]
+            return [Difference(path, printable(one["msg"]), short(clean(one["input"], path))) for path, one in found]
         return []
     if isinstance(wanted, BaseModel):
         return differences(wanted.model_dump(mode="json"), actual, partial=partial)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from operator import attrgetter
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, listed, near, shown_name
-from pytest_crewai_trace.trace.query import alike
-from pytest_crewai_trace.trace.render import short
+from pytest_crewai_trace.expectations.shown import short
+from pytest_crewai_trace.trace.query import alike, column
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.semconv import Kind
@@ -36,7 +37,7 @@ def check_follow(scope: Scope, *path: Path) -> Mismatch | None:
     """
     segments = _segments("to_follow", path)
     kinds: tuple[Kind, ...] = ("agent", "task", "tool")
-    known = {kind: {span.name for span in scope.spans(kind)} for kind in kinds}
+    known = {kind: set(column(scope.spans(kind), "name")) for kind in kinds}
     meant = {name: _meant(name, known) for segment in segments for name in segment}
     used = [kind for kind in kinds if not known[kind].isdisjoint(meant.values())]
     spans = _merged(scope, used)
@@ -68,7 +69,7 @@ def check_route(scope: Scope, *path: Path) -> Mismatch | None:
 def _merged(scope: Scope, kinds: Sequence[Kind]) -> list[Any]:
     """Spans of several kinds in start order, which is that of their numbers."""
     found = [span for kind in kinds for span in scope.spans(kind)]
-    found.sort(key=lambda span: span.id)
+    found.sort(key=attrgetter("id"))
     return found
 
 
@@ -78,6 +79,8 @@ def _segments(what: str, path: Sequence[object]) -> list[list[str]]:
     for entry in path:
         if entry is ...:
             segments.append([])
+        elif entry in ("...", "…"):
+            raise TypeError(f"{what} takes ... without quotes for anything in between: write {what}('A', ..., 'B')")
         elif isinstance(entry, str):
             segments[-1].append(given.a_name(what, entry))
         else:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pytest_crewai_trace.errors import did_you_mean
 from pytest_crewai_trace.expectations.message import Mismatch, hide
+from pytest_crewai_trace.expectations.shown import label, line
 from pytest_crewai_trace.live import LiveTrace
-from pytest_crewai_trace.trace.query import SpanList, alike
-from pytest_crewai_trace.trace.render import cut, label, printable
+from pytest_crewai_trace.trace.query import SpanList, alike, column
+from pytest_crewai_trace.trace.render import cut, printable
 from pytest_crewai_trace.trace.span import Span
 from pytest_crewai_trace.trace.trace import Trace
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = hide
 
 _LONGEST_NAME = 60
+_LONGEST_ERROR = 300
 _MOST_NAMES = 8
 
 
@@ -76,15 +78,9 @@ class Scope:
 
     # -- whose and which ----------------------------------------------------------------------------------------------
 
-    def of(self, spans: Sequence[Any], by: str | None, in_task: str | None) -> Sequence[Any]:
+    def of(self, spans: SpanList[Any], by: str | None, in_task: str | None) -> SpanList[Any]:
         """Those of one agent, one task, or both."""
-        if by is None and in_task is None:
-            return spans
-        return [
-            span
-            for span in spans
-            if (by is None or span.agent_role == by) and (in_task is None or span.task_name == in_task)
-        ]
+        return spans if by is None and in_task is None else spans.of(agent=by, task=in_task)
 
     def stranger(self, expected: str, by: str | None, in_task: str | None) -> Mismatch | None:
         """A mismatch where the agent or the task that an expectation names is not in the trace at all."""
@@ -104,12 +100,12 @@ class Scope:
 
     # -- tools --------------------------------------------------------------------------------------------------------
 
-    def tools_named(self, name: str) -> list[ToolSpan]:
+    def tools_named(self, name: str) -> SpanList[ToolSpan]:
         """The calls of a tool: by the name that models see, or as the tool was given it."""
         tools = self.spans("tool")
-        found = [span for span in tools if span.name == name]
-        if not found and any(alike(other, name) for other in set(tools.names)):
-            found = [span for span in tools if alike(span.name, name)]
+        found = tools.named(name)
+        if not found and any(alike(other, name) for other in set(column(tools, "name"))):
+            found = SpanList((span for span in tools if alike(span.name, name)), "tool")
         return found
 
     def has_tool(self, name: str) -> bool:
@@ -137,6 +133,12 @@ def _defined(tool: Any) -> str:
     return name if isinstance(name, str) else ""
 
 
+def whose(by: str | None, in_task: str | None, *, word: str = "by", anyone: str = "") -> str:
+    """`` by 'Writer' in task 'write'``, of what is not left open."""
+    said = anyone if by is None else f" {word} {by!r}"
+    return said + ("" if in_task is None else f" in task {in_task!r}")
+
+
 def name_of(span: AnySpan) -> str:
     """``task 'write'``, for messages."""
     kind = "LLM call" if span.kind == "llm" else span.kind.replace("_", " ")
@@ -145,7 +147,7 @@ def name_of(span: AnySpan) -> str:
 
 def shown_name(name: str) -> str:
     # A task without a name has its description's, which can be pages.
-    return repr(cut(printable(" ".join(name.split())), _LONGEST_NAME))
+    return repr(line(name, _LONGEST_NAME))
 
 
 def near(name: str, names: Iterable[str]) -> str:
@@ -161,6 +163,11 @@ def listed(names: Iterable[str], nothing: str = "none") -> str:
     shown = [shown_name(name) + (f" ({count} times)" if count > 1 else "") for name, count in counts.items()]
     more = len(shown) - _MOST_NAMES
     return (", ".join(shown[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")) or nothing
+
+
+def error_of(span: AnySpan) -> str:
+    """What a span failed with, on one line."""
+    return line(str(span.error or ""), _LONGEST_ERROR) or "an error that does not say what"
 
 
 def spans_shown(spans: Sequence[AnySpan], most: int = 3) -> str:

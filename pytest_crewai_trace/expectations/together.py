@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from pytest_crewai_trace.errors import TraceAssertionError
-from pytest_crewai_trace.expectations.message import Mismatch, hide, tree_of
+from pytest_crewai_trace.expectations.message import Mismatch, hide, tree_of, without_secrets
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.tree import Tree
@@ -25,6 +25,7 @@ def report(mismatch: Mismatch, tree: Tree) -> None:
     Raises:
         TraceAssertionError: the mismatch.
     """
+    mismatch = without_secrets(mismatch)
     collecting = _collecting.get()
     if collecting is None:
         raise TraceAssertionError([mismatch], tree_of(tree, [mismatch]))

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.expectations import given
 from pytest_crewai_trace.expectations.message import Mismatch, hide
-from pytest_crewai_trace.expectations.scope import Scope, listed, near, numbers_of
-from pytest_crewai_trace.expectations.values import Difference, describe, differences, matches, plural
+from pytest_crewai_trace.expectations.scope import Scope, error_of, listed, near, numbers_of, whose
+from pytest_crewai_trace.expectations.shown import arguments as arguments_shown
+from pytest_crewai_trace.expectations.shown import short
+from pytest_crewai_trace.expectations.values import Difference, describe, differences, fits, matches, under
 from pytest_crewai_trace.expectations.values import listed as listed_differences
-from pytest_crewai_trace.trace.render import printable, short
+from pytest_crewai_trace.trace.render import printable
+from pytest_crewai_trace.trace.span import ToolCall
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.span import ToolSpan
@@ -40,6 +46,14 @@ class Wanted:
         self.arguments = arguments
         if isinstance(arguments, str | list | tuple | set | int | float):
             raise TypeError(f"arguments takes a dict, a matcher or a callable, not {short(arguments)}")
+        if isinstance(arguments, ToolCall):
+            raise TypeError("arguments takes a dict, not a ToolCall: to_call_tools([...]) takes those")
+        if isinstance(arguments, BaseModel):
+            self.arguments = arguments = arguments.model_dump(mode="json")
+        for what, value in (("arguments", arguments), ("result", result)):
+            given.no_type(what, value)
+        for what, value in arguments.items() if isinstance(arguments, Mapping) else ():
+            given.no_type(f"argument {what}", value)
         if partial and not isinstance(arguments, Mapping):
             raise TypeError("partial=True needs arguments= as a dict: those that must be among the call's")
         self.error = None if error is None or error is False else given.an_error("error", error)
@@ -48,7 +62,7 @@ class Wanted:
     def __str__(self) -> str:
         said = printable(self.name)
         if isinstance(self.arguments, Mapping):
-            inside = ", ".join(f"{printable(str(key))}={describe(value)}" for key, value in self.arguments.items())
+            inside = arguments_shown(self.arguments, describe)
             said += f"({inside}{', ...' if self.partial and inside else '...' if self.partial else ''})"
         elif self.arguments is not None:
             said += f" with arguments {describe(self.arguments)}"
@@ -57,8 +71,7 @@ class Wanted:
     @property
     def how(self) -> str:
         """What else is expected of the call."""
-        said = "" if self.by is None else f" by {self.by!r}"
-        said += "" if self.in_task is None else f" in task {self.in_task!r}"
+        said = whose(self.by, self.in_task)
         said += "" if self.result is given.UNSET else f" with result {describe(self.result)}"
         said += "" if self.error is None else f" failing with {self.error}"
         return said + (" without an error" if self.no_error else "")
@@ -70,8 +83,8 @@ class Wanted:
             and (self.in_task is None or span.task_name == self.in_task)
             and (self.error is None or (span.status == "error" and self.error.is_like(span.error)))
             and not (self.no_error and span.status == "error")
-            and (self.arguments is None or not self.argument_differences(span.arguments))
-            and (self.result is given.UNSET or not differences(self.result, span.result))
+            and (self.arguments is None or fits(self.arguments, span.arguments, partial=self.partial))
+            and (self.result is given.UNSET or fits(self.result, span.result))
         )
 
     def argument_differences(self, arguments: Mapping[str, Any]) -> list[Difference]:
@@ -95,38 +108,25 @@ class Wanted:
                 words.append("its agent" if name == "by" else "its task")
         failed = span.status == "error"
         if self.error is not None and not (failed and self.error.is_like(span.error)):
-            found.append(Difference("error", str(self.error), _error_of(span)))
+            found.append(Difference("error", str(self.error), error_of(span) if failed else "none"))
             words.append("its error")
         if self.no_error and failed:
-            found.append(Difference("error", "none", _error_of(span)))
+            found.append(Difference("error", "none", error_of(span)))
             words.append("its error")
         if self.result is not given.UNSET and (different := differences(self.result, span.result)):
-            found += [Difference(_under("result", one.path), one.expected, one.actual) for one in different]
+            found += [under("result", one) for one in different]
             words.append("its result")
         return found, " and ".join(words)
 
 
-def _under(name: str, path: str) -> str:
-    return name if not path else name + path if path.startswith("[") else f"{name}.{path}"
-
-
-def _error_of(span: ToolSpan) -> str:
-    if span.status != "error":
-        return "none"
-    return printable(str(span.error or "")) or "an error"
-
-
 def call_of(span: ToolSpan) -> str:
     """``search(query='AI')``."""
-    inside = ", ".join(f"{printable(name)}={short(value)}" for name, value in span.arguments.items())
-    return f"{printable(span.name)}({inside})"
+    return f"{printable(span.name)}({arguments_shown(span.arguments, short)})"
 
 
 def call_shown(span: ToolSpan) -> str:
     """``search(query='AI') by 'Researcher' in task 'research'``."""
-    said = call_of(span)
-    said += "" if span.agent_role is None else f" by {span.agent_role!r}"
-    return said + ("" if span.task_name is None else f" in task {span.task_name!r}")
+    return call_of(span) + whose(span.agent_role, span.task_name)
 
 
 def check_call_tool(scope: Scope, wanted: Wanted, times: given.Times) -> Mismatch | None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import functools
 import re
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from inspect import isawaitable, iscoroutine
 from types import BuiltinFunctionType, MethodType
 from typing import Any
 
 from pytest_crewai_trace.expectations.message import hide
-from pytest_crewai_trace.trace.render import printable, short
+from pytest_crewai_trace.expectations.shown import clean, short, window
+from pytest_crewai_trace.trace.render import printable
 
 __tracebackhide__ = hide
 
 _WINDOW = 60
 _MOST_DIFFERENCES = 6
-_ABSENT = "nothing"
+NOTHING = "nothing"  # how a value that is not there is shown
+_ABSENT: Any = object()
 
 
 @dataclass(frozen=True)
@@ -46,44 +49,82 @@ def is_predicate(value: Any) -> bool:
 def matches(expected: Any, actual: Any) -> bool:
     """Whether one value is as expected."""
     if isinstance(expected, re.Pattern):
+        if isinstance(expected.pattern, bytes):
+            raise TypeError(f"{describe(expected)} is a regular expression of bytes; what a trace has is text")
         return isinstance(actual, str) and expected.search(actual) is not None
     if is_predicate(expected):
-        return bool(expected(actual))
+        return passes(expected, actual)
     return bool(expected == actual)
+
+
+def passes(predicate: Callable[..., Any], *values: Any) -> bool:
+    """Whether a callable of a test says yes to what was seen."""
+    verdict = predicate(*values)
+    if isawaitable(verdict):  # which is true, whatever it would come to
+        if iscoroutine(verdict):
+            verdict.close()
+        raise TypeError(f"{_name_of(predicate)} is asynchronous; what is called with a value has to answer at once")
+    return bool(verdict)
 
 
 def differences(expected: Any, actual: Any, *, partial: bool = False) -> list[Difference]:
     """Every place where ``actual`` is not as expected; with ``partial`` mappings may have more, at any depth."""
-    if type(expected) is type(actual) and expected == actual:
-        return []
     found: list[Difference] = []
     try:
-        _compare(expected, actual, partial, "", found)
+        for path, one, other in _misses(expected, actual, partial):
+            found.append(Difference(path, *_told(path, one, other)))
     except RecursionError:
         found.append(Difference("", describe(expected), describe(actual)))
     return found
 
 
-def _compare(expected: Any, actual: Any, partial: bool, path: str, found: list[Difference]) -> None:
+def fits(expected: Any, actual: Any, *, partial: bool = False) -> bool:
+    """Whether there are no ``differences``; stops at the first."""
+    try:
+        return next(_misses(expected, actual, partial), None) is None
+    except RecursionError:
+        return False
+
+
+def _misses(expected: Any, actual: Any, partial: bool) -> Iterator[tuple[str, Any, Any]]:
+    if not (type(expected) is type(actual) and expected == actual):
+        yield from _inside(expected, actual, partial, "")
+
+
+def _inside(expected: Any, actual: Any, partial: bool, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """Where two values differ, and what stands there."""
     if isinstance(expected, Mapping) and isinstance(actual, Mapping):
         for key, value in expected.items():
             inner = _joined(path, key)
             if key in actual:
-                _compare(value, actual[key], partial, inner, found)
+                yield from _inside(value, actual[key], partial, inner)
             else:
-                found.append(Difference(inner, describe(value), _ABSENT))
+                yield inner, value, _ABSENT
         extra = () if partial else [key for key in actual if key not in expected]
-        found.extend(Difference(_joined(path, key), _ABSENT, short(actual[key])) for key in extra)
+        for key in extra:
+            yield _joined(path, key), _ABSENT, actual[key]
     elif isinstance(expected, list | tuple) and isinstance(actual, list | tuple) and len(expected) == len(actual):
         for place, (one, other) in enumerate(zip(expected, actual, strict=True)):
-            _compare(one, other, partial, f"{path}[{place}]", found)
+            yield from _inside(one, other, partial, f"{path}[{place}]")
     elif not matches(expected, actual):
-        found.append(Difference(path, *both(expected, actual)))
+        yield path, expected, actual
+
+
+def _told(path: str, expected: Any, actual: Any) -> tuple[str, str]:
+    if expected is _ABSENT:
+        return NOTHING, short(clean(actual, path))
+    return (describe(clean(expected, path)), NOTHING) if actual is _ABSENT else both(expected, actual, path)
 
 
 def _joined(path: str, key: Any) -> str:
     name = printable(key) if isinstance(key, str) else short(key)
     return f"{path}.{name}" if path else name
+
+
+def under(name: str, one: Difference) -> Difference:
+    """A difference in a part of what ``name`` is."""
+    path = name if not one.path else name + one.path if one.path.startswith("[") else f"{name}.{one.path}"
+    return Difference(path, one.expected, one.actual)
 
 
 def listed(found: list[Difference]) -> str:
@@ -93,9 +134,14 @@ def listed(found: list[Difference]) -> str:
     return "\n".join([*lines, *([f"and {more} more"] if more else [])])
 
 
-def both(expected: Any, actual: Any) -> tuple[str, str]:
+def both(expected: Any, actual: Any, path: str = "") -> tuple[str, str]:
     """The two values as text; of two long texts the part where they begin to differ."""
-    if not (isinstance(expected, str) and isinstance(actual, str)) or max(len(expected), len(actual)) <= _WINDOW:
+    expected, actual = clean(expected, path), clean(actual, path)
+    if not (isinstance(expected, str) and isinstance(actual, str)):
+        return describe(expected), describe(actual)
+    if expected == actual:  # two secrets
+        return describe(expected), f"another {describe(actual)}"
+    if max(len(expected), len(actual)) <= _WINDOW:
         return describe(expected), describe(actual)
     place = next((i for i, (a, b) in enumerate(zip(expected, actual, strict=False)) if a != b), None)
     place = min(len(expected), len(actual)) if place is None else place
@@ -103,10 +149,8 @@ def both(expected: Any, actual: Any) -> tuple[str, str]:
 
 
 def _around(text: str, place: int) -> str:
-    low = max(0, place - _WINDOW // 3)
-    high = low + _WINDOW
-    shown = printable(repr(text[low:high]))
-    return ("…" if low else "") + shown + ("…" if high < len(text) else "")
+    before = min(place, _WINDOW // 3)
+    return window(text, place, before, _WINDOW - before)
 
 
 # -- showing what is expected -----------------------------------------------------------------------------------------
@@ -157,9 +201,4 @@ _expected = _Expected()
 
 def describe(value: Any) -> str:
     """A value that is expected, on one line, printable and the same every time."""
-    return printable(_expected.repr(value))
-
-
-def plural(number: int, noun: str) -> str:
-    """``1 argument``, ``2 arguments``."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    return printable(_expected.repr(clean(value)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pytest_crewai_trace.publish.cutting import Cutter, cut_span, fitted, thin_span
+from pytest_crewai_trace.trace.document import as_json
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -191,9 +191,3 @@ class Events(Cargo[dict[str, Any]]):
             size = len(self.encode([item]))
             found = {**item, "event_data": {"truncated": True, "original_size_bytes": size}}, 1
         return found if len(self.encode([found[0]])) <= most else None
-
-
-def as_json(value: Any) -> bytes:
-    """JSON as short as it goes; a lone surrogate becomes a question mark."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "replace")

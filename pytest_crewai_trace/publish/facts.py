@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.capture.plain import plain
+from pytest_crewai_trace.errors import HookError
 from pytest_crewai_trace.publish.content import names_only
-from pytest_crewai_trace.redaction import hook_error
 from pytest_crewai_trace.store.surroundings import repository, without_credentials
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def added_by_hook(item: pytest.Item, trace: Trace) -> dict[str, Attribute]:
             told = implementation.function(*(given[name] for name in implementation.argnames))
             found.update(_checked(told))
         except Exception as error:
-            raise hook_error(_HOOK, implementation, error) from error
+            raise HookError.of(_HOOK, error, implementation.plugin_name) from error
     return found
 
 

@@ -43,7 +43,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer, whatever its status."""
+    """An answer, whatever its status; what it says is only read where it is a 2xx."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -127,6 +127,8 @@ class Line:
 
 
 def _body(response: httpx.Response) -> bytes:
+    if not response.is_success:
+        return b""
     raw = bytearray()
     for chunk in response.iter_raw():
         raw += chunk
@@ -170,7 +172,7 @@ def _trouble(error: Exception, *, late: bool) -> TroubleError:
     if isinstance(error, httpx.ConnectError):
         return TroubleError("could not be reached", again=True)
     if isinstance(error, httpx.TransportError):
-        return TroubleError("broke off the connection", again=not isinstance(error, httpx.UnsupportedProtocol))
+        return TroubleError("broke off the connection", again=True)
     return TroubleError(f"could not be asked ({type(error).__name__})", again=False)
 
 

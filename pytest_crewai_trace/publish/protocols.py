@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 
 from pytest_crewai_trace.publish.calls import Caller, CallError, TimeIsUp
-from pytest_crewai_trace.publish.cargo import Cargo, Events, Spans, as_json
+from pytest_crewai_trace.publish.cargo import Cargo, Events, Spans
 from pytest_crewai_trace.publish.delivery import Progress
 from pytest_crewai_trace.publish.grant import Grant, is_token, json_object, read_grant
 from pytest_crewai_trace.publish.line import Answer, Request
 from pytest_crewai_trace.store.surroundings import versions
+from pytest_crewai_trace.trace.document import as_json
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.publish.credentials import Access
+    from pytest_crewai_trace.publish.delivery import Protocol
     from pytest_crewai_trace.publish.envelope import Envelope
 
 _TRACING = "/crewai_plus/api/v1/tracing"
@@ -73,7 +75,7 @@ class Trip:
             GrantsUnknown: the server has none.
             CallError: it did not work out.
         """
-        cargo = Spans(self._envelope, self._already("grants"))
+        cargo = Spans(self._envelope, self._so_far("grants").accepted)
         if not cargo.total:
             raise NothingToSend
         if cargo.done == cargo.total:
@@ -81,7 +83,7 @@ class Trip:
         grant, renewed = self._grant(), False
         while cargo.done < cargo.total:
             body = self._body(cargo)
-            if grant.expires_soon(self._now()) and not renewed:
+            if cargo.done and grant.expires_soon(self._now()) and not renewed:
                 grant, renewed = self._grant(), True
             try:
                 rejected = self._export(grant, body)
@@ -117,7 +119,7 @@ class Trip:
         return grant
 
     def _export(self, grant: Grant, body: bytes) -> int:
-        headers = _own_headers("application/x-protobuf", grant.token)
+        headers = headers_of("application/x-protobuf", grant.token)
         request = Request("POST", grant.collector, headers, body)
         return self._caller.call(_COLLECTOR, request, _rejected_spans)
 
@@ -132,29 +134,37 @@ class Trip:
         anonymous = self._access.credential is None
         root = f"{self._access.base_url}{_TRACING}{'/ephemeral' if anonymous else ''}/batches"
         batch = f"{root}/{self._envelope.execution_uuid}"
-        cargo = Events(self._envelope, self._already("batches"))
-        if self.progress is None or self.progress.protocol != "batches":
+        resumed = self.progress is not None and self.progress.protocol == "batches"
+        if not resumed:
             self._open(root, anonymous=anonymous)
             self._note(Progress("batches", 0))
         try:
-            while cargo.done < cargo.total:
-                body = self._body(cargo)
-                try:
-                    self._amp("POST", f"{batch}/events", body)
-                except CallError as error:
-                    if error.status == _TOO_LARGE and cargo.refused(len(body)):
-                        continue
-                    raise
-                self._took(cargo, "batches", 0)
-            duration = None if self._envelope.duration is None else round(self._envelope.duration * 1_000)
-            ended = {"status": "completed", "duration_ms": duration, "final_event_count": cargo.total}
-            self._amp("PATCH", f"{batch}/finalize", as_json(ended))
+            self._fill(batch)
         except CallError as error:
+            if resumed and error.status == 404:  # the server has not kept what an earlier delivery began
+                self.progress = None
+                self.by_batch()
+                return
             if error.status is not None and not isinstance(error, TimeIsUp | CredentialRefused):
                 self._mark_failed(batch, str(error))
             raise
         if not anonymous:  # the page of an anonymous batch needs an access code
             self.page = f"{self._access.base_url}/crewai_plus/trace_batches/{self._envelope.execution_uuid}"
+
+    def _fill(self, batch: str) -> None:
+        cargo = Events(self._envelope, self._so_far("batches").accepted)
+        while cargo.done < cargo.total:
+            body = self._body(cargo)
+            try:
+                self._amp("POST", f"{batch}/events", body)
+            except CallError as error:
+                if error.status == _TOO_LARGE and cargo.refused(len(body)):
+                    continue
+                raise
+            self._took(cargo, "batches", 0)
+        duration = None if self._envelope.duration is None else round(self._envelope.duration * 1_000)
+        ended = {"status": "completed", "duration_ms": duration, "final_event_count": cargo.total}
+        self._amp("PATCH", f"{batch}/finalize", as_json(ended))
 
     def _open(self, root: str, *, anonymous: bool) -> None:
         envelope, uuid = self._envelope, self._envelope.execution_uuid
@@ -210,15 +220,17 @@ class Trip:
 
     def _headers(self) -> httpx.Headers:
         access = self._access
-        headers = _own_headers("application/json", None if access.credential is None else access.credential.token)
+        headers = headers_of("application/json", None if access.credential is None else access.credential.token)
         if is_token(self._envelope.crewai_version):
             headers["X-Crewai-Version"] = self._envelope.crewai_version
         if access.organization and access.credential is not None:
             headers["X-Crewai-Organization-Id"] = access.organization
         return headers
 
-    def _already(self, protocol: str) -> int:
-        return self.progress.accepted if self.progress is not None and self.progress.protocol == protocol else 0
+    def _so_far(self, protocol: Protocol) -> Progress:
+        if self.progress is None or self.progress.protocol != protocol:
+            return Progress(protocol, 0)
+        return self.progress
 
     def _body(self, cargo: Cargo[Any]) -> bytes:
         body = cargo.body()
@@ -227,10 +239,9 @@ class Trip:
             raise CallError(f"one of its {cargo.what} cannot be made to fit into a request", state="rejected")
         return body
 
-    def _took(self, cargo: Cargo[Any], protocol: Any, rejected: int) -> None:
-        so_far = self.progress.rejected if self._already(protocol) and self.progress is not None else 0
-        rejected = min(rejected, cargo.took())
-        self.progress = Progress(protocol, cargo.done, so_far + rejected)
+    def _took(self, cargo: Cargo[Any], protocol: Protocol, rejected: int) -> None:
+        rejected = self._so_far(protocol).rejected + min(rejected, cargo.took())
+        self.progress = Progress(protocol, cargo.done, rejected)
         if cargo.done < cargo.total or protocol == "batches":
             self._note(self.progress)
 
@@ -239,7 +250,7 @@ class Trip:
         self._on_progress(progress)
 
 
-def _own_headers(content_type: str, token: str | None) -> httpx.Headers:
+def headers_of(content_type: str, token: str | None) -> httpx.Headers:
     headers = httpx.Headers(
         {
             "Content-Type": content_type,

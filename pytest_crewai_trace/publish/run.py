@@ -17,6 +17,7 @@ from pytest_crewai_trace.publish.protocols import CredentialRefused, GrantsUnkno
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.publish.amp import Amp
+    from pytest_crewai_trace.publish.delivery import State
     from pytest_crewai_trace.publish.envelope import Envelope
 
 MOST_FAILURES = 3  # in a row
@@ -107,7 +108,7 @@ class Run:
                 if number in self._results:
                     continue
                 if number < self._taken:  # its thread hangs where nothing can reach it, such as a look-up of a name
-                    sent = Sent(parcel.key, "failed", f"it had not ended: {self._stopped}")
+                    sent = Sent(parcel.key, "failed", f"it had not ended: {self._stopped}", progress=parcel.progress)
                 else:
                     sent = Sent(parcel.key, "kept", f"it was not tried: {self._stopped}", progress=parcel.progress)
                 self._results[number] = sent
@@ -180,16 +181,15 @@ class Run:
             reason = f"it could not be made ready to be sent ({type(error).__name__})"
             return Sent(parcel.key, "failed", reason, attempts=caller.attempts, progress=trip.progress)
         self._count(failed=False)
-        rejected = 0 if trip.progress is None else trip.progress.rejected
-        return Sent(
-            parcel.key,
-            "partial" if rejected else "sent",
-            f"AMP rejected {rejected:,} of its spans" if rejected else "",
-            trip.page,
-            caller.attempts,
-            trip.cut,
-            trip.progress,
-        )
+        return self._arrived(trip, parcel.key, caller.attempts)
+
+    def _arrived(self, trip: Trip, key: str, attempts: int) -> Sent:
+        state: State = "sent"
+        reason, progress = "", trip.progress
+        if progress is not None and progress.rejected:
+            state = "partial" if progress.rejected < progress.accepted else "rejected"
+            reason = f"AMP rejected {progress.rejected:,} of its {progress.accepted:,} spans"
+        return Sent(key, state, reason, None if state == "rejected" else trip.page, attempts, trip.cut, progress)
 
     def _go(self, trip: Trip, envelope: Envelope) -> None:
         if not envelope.spans and not envelope.events:

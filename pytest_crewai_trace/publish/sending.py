@@ -11,18 +11,19 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.publish import outbox
 from pytest_crewai_trace.publish.amp import Amp
 from pytest_crewai_trace.publish.content import Cleaner, events, names_only, spans
 from pytest_crewai_trace.publish.delivery import Delivery, Parcel, Progress, Sent
-from pytest_crewai_trace.report.terminal import plural
-from pytest_crewai_trace.trace.render import cut, printable
+from pytest_crewai_trace.trace.render import one_line, printable
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.publish.credentials import Access
     from pytest_crewai_trace.publish.envelope import Envelope
     from pytest_crewai_trace.publish.outbox import Item
 
+_WIDEST = 300  # characters of a reason
 _LEAST = 1.0  # seconds that are left for sending, however long the wait for a lock was
 
 
@@ -140,7 +141,7 @@ def lines(outcome: Outcome, place: str) -> Iterator[str]:
     where = printable(outcome.base_url)
     yield f"published {plural(counts['sent'], 'trace')} to CrewAI AMP ({where})"
     if outcome.stopped is not None:
-        yield f"stopped: {_one_line(outcome.stopped)}"
+        yield f"stopped: {printable(one_line(outcome.stopped, _WIDEST))}"
     for state, said in (
         ("partial", "reached AMP in part"),
         ("rejected", "not accepted by AMP, and not to be sent again"),
@@ -160,8 +161,4 @@ def _reason(outcome: Outcome, *states: str) -> str:
     if not reasons:
         return ""
     (first, _), others = reasons.most_common(1)[0], len(reasons) - 1
-    return f": {_one_line(first)}" + (f" (and {plural(others, 'other reason')})" if others else "")
-
-
-def _one_line(text: str) -> str:
-    return cut(printable(text), 300)
+    return f": {printable(one_line(first, _WIDEST))}" + (f" (and {plural(others, 'other reason')})" if others else "")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.publish.links import LINKS
-from pytest_crewai_trace.report.terminal import plural
 from pytest_crewai_trace.settings import SETTINGS
 from pytest_crewai_trace.store.attempt import BAD
 from pytest_crewai_trace.trace.render import printable

@@ -6,10 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_crewai_trace.trace.render import one_line
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from pytest_crewai_trace.trace.span import ToolCall
+
+MOST_SHOWN = 80  # characters of a request or a reply
 
 
 @dataclass(eq=False)
@@ -50,7 +54,7 @@ class Request:
         return f"agent {self.agent!r}" + (task and f" ({task})")
 
     def __repr__(self) -> str:
-        return f"<Request {self.number} by {self.who}: {shorten(self.text)!r}>"
+        return f"<Request {self.number} by {self.who}: {one_line(self.text, MOST_SHOWN)!r}>"
 
 
 def content_of(message: Mapping[str, Any]) -> str:
@@ -59,12 +63,6 @@ def content_of(message: Mapping[str, Any]) -> str:
     if isinstance(content, list):
         return "\n".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
     return "" if content is None else str(content)
-
-
-def shorten(text: str, width: int = 80) -> str:
-    """Text on one line, cut."""
-    line = " ".join(text.split())
-    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def folded(name: str) -> str:
@@ -98,7 +96,7 @@ class Reply:
                 f"{call.name}({', '.join(f'{name}={value!r}' for name, value in call.arguments.items())})"
                 for call in self.tool_calls
             )
-        return repr(shorten(self.content) if isinstance(self.content, str) else self.content)
+        return repr(one_line(self.content, MOST_SHOWN) if isinstance(self.content, str) else self.content)
 
 
 def unraised(error: BaseException | type[BaseException]) -> BaseException:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.errors import ScriptError, did_you_mean
 from pytest_crewai_trace.replay.housekeeping import MEMORY, ready_made
-from pytest_crewai_trace.replay.reply import Reply, Request, checked_usage, folded, shorten
+from pytest_crewai_trace.replay.reply import MOST_SHOWN, Reply, Request, checked_usage, folded
+from pytest_crewai_trace.trace.render import one_line
 from pytest_crewai_trace.trace.span import ToolCall
 
 if TYPE_CHECKING:
@@ -276,8 +277,8 @@ class Script(Replies):
         if request.agent is not None and folded(request.agent) not in self._agents:
             hint = did_you_mean(request.agent, [replies.title[7:-1] for replies in self._agents.values()])
         return (
-            f"crewai_llm has no reply left for {request.who}, request {request.number}: {shorten(request.text)!r}. "
-            f"Given were {had or 'none'}"
+            f"crewai_llm has no reply left for {request.who}, request {request.number}:"
+            f" {one_line(request.text, MOST_SHOWN)!r}. Given were {had or 'none'}"
             + (
                 f"; left for others are {', '.join(f'{title}: {count}' for title, count in others.items())}"
                 * bool(others)

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -168,11 +169,6 @@ def dollars(amount: Decimal) -> str:
     digits = max(2, 1 - amount.adjusted()) if amount else 0
     shown = f"{amount:.{digits}f}"
     return f"${shown[:-1] if digits > 2 and shown.endswith('0') else shown}"
-
-
-def plural(number: int, noun: str) -> str:
-    """``1 trace``, ``2 traces``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def short_number(number: int) -> str:

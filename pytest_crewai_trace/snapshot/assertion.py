@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from pytest_crewai_trace.redaction import hook_error, redactor_of
+from pytest_crewai_trace.errors import HookError
+from pytest_crewai_trace.redaction import redactor_of
 from pytest_crewai_trace.snapshot.extension import Compared, TraceSnapshotExtension
 from pytest_crewai_trace.snapshot.facts import Custom
 from pytest_crewai_trace.snapshot.messages import explain
@@ -146,7 +147,7 @@ def _normalise(caller: Any) -> Any:
             try:
                 changed = implementation.function(*(given[name] for name in implementation.argnames))
             except Exception as error:
-                raise hook_error("pytest_crewai_trace_normalize", implementation, error) from error
+                raise HookError.of("pytest_crewai_trace_normalize", error, implementation.plugin_name) from error
             value = value if changed is None else changed
         return value
 

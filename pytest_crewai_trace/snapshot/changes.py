@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_crewai_trace.errors import plural
+
 if TYPE_CHECKING:
     from pytest_crewai_trace.snapshot.align import Alignment, Pair
     from pytest_crewai_trace.snapshot.text import Entry
@@ -87,7 +89,7 @@ def _llm_calls(found: Changes, parent: Entry | None, pairs: list[Pair]) -> None:
     before = sum(stored is not None and stored.kind == "llm" for stored, _ in pairs)
     now = sum(made is not None and made.kind == "llm" for _, made in pairs)
     if before != now:
-        calls = f"{now} LLM call{'' if now == 1 else 's'}"
+        calls = plural(now, "LLM call")
         who = "" if parent is None else f"{_who(parent)} made "
         found.acts.append(f"{who}{calls} instead of {before}" if who else f"{calls} instead of {before}")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.snapshot.options import LEVELS, Options
 from pytest_crewai_trace.snapshot.text import inline
+from pytest_crewai_trace.trace.render import one_line
 from pytest_crewai_trace.trace.secret_names import Strength, strength_of
 
 if TYPE_CHECKING:
@@ -67,8 +68,7 @@ def shown_name(span: AnySpan) -> str:
             name = f"{span.operation} {span.name}"
         case _:
             name = span.name
-    name = " ".join(name.split())
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    return one_line(name, _LONGEST_NAME)
 
 
 def attributes(span: AnySpan, level: int, earlier: list[Message] | None) -> Iterator[tuple[str, Any]]:

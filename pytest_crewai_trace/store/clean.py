@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_crewai_trace.trace.document import as_json, load, to_document
 from pytest_crewai_trace.trace.redact import Hook, Redactor, known_secrets
 from pytest_crewai_trace.trace.secret_names import Strength, strength_of
+from pytest_crewai_trace.trace.span import SPAN_CLASSES
 
 if TYPE_CHECKING:
+    from pytest_crewai_trace.trace.span import AnySpan
     from pytest_crewai_trace.trace.trace import Trace
 
 MOST_BYTES = 50_000_000
@@ -110,8 +112,14 @@ class Cleaning:
         """What the user's hook raised; each time a text was dropped."""
         return self._redactor.failures
 
-    def value(self, value: Any, where: str) -> Any:
-        return self._redactor.value(value, where)
+    def value(self, value: Any, where: str, named: Strength = Strength.NONE) -> Any:
+        return self._redactor.value(value, where, named)
+
+    def span(self, span: AnySpan) -> AnySpan:
+        """A span without secrets, to be shown by itself: it is in no trace, and has no messages and no origin."""
+        written = span.model_dump(mode="json", exclude_defaults=True, exclude={"messages", "origin"})
+        self._clean_span(written, span.kind)
+        return cast("AnySpan", SPAN_CLASSES[span.kind].model_validate(written))
 
     def known(self, value: Any) -> Any:
         """Plain data without the secrets of the environment, and with all others."""
@@ -142,9 +150,12 @@ class Cleaning:
             link["tail"] = redactor.value(link["tail"], "messages")
         self._clean_facts(document, "")
         for span in document["spans"]:
-            redactor.clean(span, _STRUCTURE, span["kind"])
-            self._clean_facts(span, f"{span['kind']}.")
+            self._clean_span(span, span["kind"])
         return document
+
+    def _clean_span(self, span: dict[str, Any], kind: str) -> None:
+        self._redactor.clean(span, _STRUCTURE, kind)
+        self._clean_facts(span, f"{kind}.")
 
     def _clean_facts(self, of: dict[str, Any], where: str) -> None:
         """Of a trace or a span: where it comes from, and what happened in it."""

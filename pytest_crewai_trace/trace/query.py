@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pytest_crewai_trace.errors import SpanLookupError, did_you_mean, hide_from_traceback, unknown_choice
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pytest_crewai_trace.trace.tree import Tree
 
 S = TypeVar("S", bound="AnySpan")
+T = TypeVar("T")
 
 __tracebackhide__ = hide_from_traceback
 
@@ -49,7 +51,6 @@ class SpanList(tuple[S, ...], Generic[S]):
     """Spans in start order, as an immutable sequence with a few questions of its own."""
 
     _what: str
-    _by_name: dict[str, list[S]]
 
     def __new__(cls, spans: Iterable[S] = (), what: str = "") -> SpanList[S]:
         made = super().__new__(cls, spans)
@@ -59,15 +60,11 @@ class SpanList(tuple[S, ...], Generic[S]):
     @property
     def names(self) -> list[str]:
         """The name of each, in order, with repetitions."""
-        return [span.name for span in self]
+        return list(column(self, "name"))
 
     def named(self, name: str) -> SpanList[S]:
         """Those with this name."""
-        if "_by_name" not in self.__dict__:
-            self._by_name = {}
-            for span in self:
-                self._by_name.setdefault(span.name, []).append(span)
-        return SpanList(self._by_name.get(name, ()), self._what)
+        return SpanList(gathered(self, "by name", _by_name).get(name, ()), self._what)
 
     def of(self, *, agent: str | None = None, task: str | None = None) -> SpanList[S]:
         """Those that belong to an agent (by role), a task (by name), or both."""
@@ -114,6 +111,26 @@ class SpanList(tuple[S, ...], Generic[S]):
         if not self:
             raise SpanLookupError(f"there is no {_NOUNS.get(self._what, self._what)} span here".replace("  ", " "))
         return self[place]
+
+
+def gathered(spans: SpanList[S], what: str, gather: Callable[[SpanList[S]], T]) -> T:
+    """What is gathered from the spans of a list; once, as neither changes."""
+    kept: dict[str, Any] = spans.__dict__.setdefault("_gathered", {})
+    if what not in kept:
+        kept[what] = gather(spans)
+    return cast("T", kept[what])
+
+
+def column(spans: SpanList[Any], field: str) -> tuple[Any, ...]:
+    """One field of each span, in order."""
+    return gathered(spans, field, lambda spans: tuple(map(attrgetter(field), spans)))
+
+
+def _by_name(spans: SpanList[S]) -> dict[str, list[S]]:
+    found: dict[str, list[S]] = {}
+    for span, name in zip(spans, column(spans, "name"), strict=True):
+        found.setdefault(name, []).append(span)
+    return found
 
 
 def alike(one: str, other: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.trace.order import canonical_children
@@ -39,6 +39,11 @@ def cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def one_line(text: str, width: int) -> str:
+    """Text on one line, cut."""
+    return cut(" ".join(text.split()), width)
+
+
 def _call(name: str, arguments: dict[str, Any]) -> str:
     return f"{printable(name)}({', '.join(f'{printable(key)}={short(value)}' for key, value in arguments.items())})"
 
@@ -54,7 +59,7 @@ def label(span: AnySpan) -> str:
 
 
 def _head(span: AnySpan) -> str:
-    name = printable(cut(" ".join(span.name.split()), 60))
+    name = printable(one_line(span.name, 60))
     match span.kind:
         case "tool":
             return f"tool {_call(span.name, span.arguments)}"
@@ -80,8 +85,7 @@ def _head(span: AnySpan) -> str:
 
 def _outcome(span: AnySpan) -> str:
     if span.error is not None or span.status == "error":
-        said = " ".join(str(span.error or "").split())
-        return f" !! {printable(cut(said, 160))}".rstrip()
+        return f" !! {printable(one_line(str(span.error or ''), 160))}".rstrip()
     if getattr(span, "paused", False):
         return " (paused)"
     if span.open:
@@ -132,7 +136,15 @@ def failing(tree: Tree) -> list[int]:
     return [i for i in sorted(failed) if not any(child in failed for child in tree.children.get(i, ()))]
 
 
-def excerpt(tree: Tree, marked: Collection[int], *, most: int = 40, width: int = 120, numbers: bool = True) -> str:
+def excerpt(
+    tree: Tree,
+    marked: Collection[int],
+    *,
+    most: int = 40,
+    width: int = 120,
+    numbers: bool = True,
+    label: Callable[[AnySpan], str] = label,
+) -> str:
     """The tree in at most about ``most`` lines, with ``>`` at the marked spans and their ``numbers``: time and tokens.
 
     What is left out is counted where it was; marked spans and what they are inside of come first.

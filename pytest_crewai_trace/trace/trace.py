@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from pytest_crewai_trace.errors import TraceIncompleteError, hide_from_traceback
-from pytest_crewai_trace.trace.query import Queries, SpanList
+from pytest_crewai_trace.trace.query import Queries, SpanList, column
 from pytest_crewai_trace.trace.span import AnySpan, SpanEvent
 from pytest_crewai_trace.trace.tree import Tree
 
@@ -112,7 +112,7 @@ class Trace(Queries, BaseModel):
     def duration(self) -> float:
         """Seconds from the first start to the last end that was seen."""
         tree, _ = self._scope()
-        last = max((end for span in tree.spans if (end := span.end) is not None), default=None)
+        last = max((end for end in column(tree.inside(None), "end") if end is not None), default=None)
         # What is inside of a run begins after it.
         return 0.0 if last is None else last - min(tree.spans[number].start for number in tree.roots)
 

@@ -86,11 +86,11 @@ class Tree:
         return found
 
     def _ids(self, root: int | None, kind: Kind | None) -> Sequence[int]:
-        if kind is None:
-            return sorted(self.order if root is None else self.order[self.enter[root] + 1 : self.leave[root]])
-        ids = self._by_kind.get(kind, [])
         if root is None:
-            return sorted(ids)
+            return range(len(self.spans)) if kind is None else sorted(self._by_kind.get(kind, ()))
+        if kind is None:
+            return sorted(self.order[self.enter[root] + 1 : self.leave[root]])
+        ids = self._by_kind.get(kind, [])
         enters = self._enters.get(kind, [])
         low = bisect_left(enters, self.enter[root] + 1)
         return sorted(ids[low : bisect_left(enters, self.leave[root])])

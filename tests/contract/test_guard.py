@@ -330,8 +330,8 @@ def test_storage_can_be_nested(tmp_path, monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.delenv(OURS, raising=False)
     guard = Guard(pytest.fail)
-    with guard.storage(tmp_path / "session"):
-        with guard.storage(tmp_path / "test"):
+    with guard.files.use(str(tmp_path / "session")):
+        with guard.files.use(str(tmp_path / "test")):
             assert os.environ[VARIABLE] == str(tmp_path / "test")
         assert os.environ[VARIABLE] == str(tmp_path / "session")
     assert VARIABLE not in os.environ
@@ -343,17 +343,17 @@ def test_a_storage_of_the_users_own_stays(tmp_path, monkeypatch):
     """S13: set before the session, or by a fixture that outlives the test; one set in a test ends with it."""
     guard = Guard(pytest.fail)
     monkeypatch.setenv(VARIABLE, "/mine")
-    with guard.storage(tmp_path / "test"):
+    with guard.files.use(str(tmp_path / "test")):
         assert os.environ[VARIABLE] == "/mine"
     assert os.environ[VARIABLE] == "/mine"
     monkeypatch.delenv(VARIABLE)
-    with guard.storage(tmp_path / "test"):
+    with guard.files.use(str(tmp_path / "test")):
         with monkeypatch.context() as inside:
             inside.setenv(VARIABLE, "/inside")
         assert os.environ[VARIABLE] == str(tmp_path / "test")
-    with guard.storage(tmp_path / "test"):
+    with guard.files.use(str(tmp_path / "test")):
         monkeypatch.setenv(VARIABLE, "/from a fixture")
-    with guard.storage(tmp_path / "next"):
+    with guard.files.use(str(tmp_path / "next")):
         assert os.environ[VARIABLE] == "/from a fixture"
 
 
@@ -362,7 +362,8 @@ def test_a_guard_imports_nothing_of_crewai():
     code = (
         "import sys; from pytest_crewai_trace.capture.guard import Guard; before = set(sys.modules)\n"
         "guard = Guard(print); guard.start(); guard.stop()\n"
-        "print(sorted(name for name in set(sys.modules) - before if not name.startswith('wrapt')))\n"
+        "ours = ('wrapt', 'pytest_crewai_trace')\n"
+        "print(sorted(name for name in set(sys.modules) - before if not name.startswith(ours)))\n"
         "print([name for name in ('crewai', 'crewai_core', 'httpx', 'requests') if name in sys.modules])"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

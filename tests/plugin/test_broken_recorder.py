@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_crewai_trace.capture.storage import Folders
+
 BREAKS = """
 @pytest.fixture
 def broken(monkeypatch):
@@ -168,14 +170,10 @@ def test_s07_a_guard_that_raises_is_no_internal_error(crews):
 
     class Breaks:
         def pytest_sessionstart(self):
-            from pytest_crewai_trace.capture.guard import Guard
-
-            self.storage, Guard.storage = Guard.storage, None
+            self.begin, Folders.begin = Folders.begin, None
 
         def pytest_sessionfinish(self):
-            from pytest_crewai_trace.capture.guard import Guard
-
-            Guard.storage = self.storage
+            Folders.begin = self.begin
 
     result = crews.run("--crewai-trace", plugins=(Breaks(),))
 

@@ -128,3 +128,98 @@ def test_s66_a_redactor_that_raises(crews):
     (line,) = (line for line in result.outlines if "pytest_crewai_trace_redact" in line)
     assert line.startswith("crewai-trace: pytest_crewai_trace_redact raised LookupError: mine (in: ")
     assert line.endswith("); the texts that it was given were dropped")
+
+
+def test_s63_no_canary_in_the_message_of_an_assertion(crews):
+    """On the terminal, with locals and verbosity, and in JUnit XML: an argument, a result, an answer, an exception."""
+    crews.write("canaries.py", f"SECRETS = {list(CANARIES.values())!r}\n")
+    crews.tests(
+        SPILL.partition("@pytest.mark")[0]
+        + f"""
+from canaries import SECRETS
+from pytest_crewai_trace import expect
+
+@pytest.fixture(params=range({len(CANARIES)}))
+def spilled(request, crewai_trace):
+    text = SECRETS[request.param]
+    run(react("fetch", text=text), react("fail", text=text), final(text), tools=[fetch, fail], max_iter=5)
+    return crewai_trace
+
+def test_call(spilled):
+    expect(spilled).to_call_tool("fetch", {{"text": "x"}})
+
+def test_said(spilled):
+    expect(spilled).to_say("x" * 40)
+
+def test_errors(spilled):
+    expect(spilled).to_have_no_errors()
+
+def test_all(spilled):
+    with expect.all():
+        expect(spilled).to_output("x")
+        expect(spilled).to_stay_within(llm_calls=1)
+
+def test_calls(spilled):
+    assert spilled.tool_calls == [ToolCall("fetch", {{"text": "x"}}, result="x")]
+
+def test_one_call(spilled):
+    assert spilled.tool_calls[1] == ToolCall("fail", {{"text": "x"}}, error="x")
+"""
+    )
+
+    result = crews.run("-vv", "--showlocals", "--crewai-trace", "--junitxml=junit.xml")
+
+    result.assert_outcomes(failed=6 * len(CANARIES))
+    shown = {"the terminal": str(result.stdout), "JUnit": (crews.path / "junit.xml").read_text()}
+    assert {name: [line for line in text.splitlines() if "CANARY" in line] for name, text in shown.items()} == {
+        "the terminal": [],
+        "JUnit": [],
+    }
+
+
+def test_patterns_and_hooks_of_the_user_in_the_message_of_an_assertion(crews):
+    crews.write("pytest.ini", "[pytest]\ncrewai_trace_redact =\n    case (?P<secret>\\d+)\n")
+    crews.write(
+        "conftest.py",
+        """
+        def pytest_crewai_trace_redact(text, where):
+            return text.replace("Ada", "A.") if where in ("assertion", "llm.response") else None
+        """,
+    )
+    crews.tests("""
+        from pytest_crewai_trace import expect
+
+        def test_one(crewai_trace):
+            ScriptedLLM("Ada has case 4711").call("hi")
+            expect(crewai_trace).to_say("4712")
+        """)
+
+    result = crews.run()
+
+    assert "LLM call 'gpt-4o-mini' said 'A. has case [redacted]'" in str(result.stdout)
+    assert "llm gpt-4o-mini -> 'A. has case [redacted]'" in str(result.stdout)
+    assert "4711'" not in str(result.stdout).partition("expect(crewai_trace)")[2]
+
+
+def test_s66_a_redactor_that_raises_leaves_nothing_in_the_message_of_an_assertion(crews):
+    crews.write("conftest.py", "def pytest_crewai_trace_redact(text, where): raise LookupError('mine')\n")
+    crews.tests("""
+        from pytest_crewai_trace import expect
+
+        WORDS = ["a word", "of mine"]
+
+        def test_expect(crewai_trace):
+            ScriptedLLM(" ".join(WORDS)).call("hi")
+            expect(crewai_trace).to_say("x")
+
+        def test_assert(crewai_trace):
+            run(react("search", query=" ".join(WORDS)), final("done"), tools=[search])
+            assert crewai_trace.tool_calls == [ToolCall("search", {"query": "x"})]
+        """)
+
+    result = crews.run()
+
+    result.assert_outcomes(failed=2)
+    assert "a word of mine" not in str(result.stdout)
+    assert "expected: [redacted: a redactor failed]" in str(result.stdout)
+    result.stdout.fnmatch_lines(["crewai-trace: pytest_crewai_trace_redact raised LookupError: mine (in: *"])

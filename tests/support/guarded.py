@@ -218,7 +218,7 @@ def storage_report(guard: Guard | None, folder: Path) -> dict[str, Any]:
     situations = Situations()
     report: dict[str, Any] = {"tests": []}
     for name in ("first", "second"):
-        with guard.storage(folder / name) if guard is not None else nullcontext():
+        with guard.files.use(str(folder / name)) if guard is not None else nullcontext():
             made_before = (folder / name).exists()
             situations.crew()
             result = Counting().kickoff(inputs={"id": "fixed"})
@@ -265,7 +265,7 @@ def main() -> None:
             guard.start()
             stack.callback(guard.stop)
             if config.get("storage"):
-                stack.enter_context(guard.storage(Path(config["storage"]) / "session"))
+                stack.enter_context(guard.files.use(str(Path(config["storage"]) / "session")))
         situations = Situations()
         for name in config["situations"]:
             before = len(amp.requests)

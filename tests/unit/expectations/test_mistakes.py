@@ -6,13 +6,74 @@ import re
 from decimal import Decimal
 
 import pytest
+from pydantic import BaseModel
 
 from pytest_crewai_trace import ToolCall, expect
 from tests.unit.expectations.stories import research
 
 RUN = expect(research())
 
+
+class Query(BaseModel):
+    query: str
+
+
+async def takes_time(*values):
+    return True
+
+
 MISTAKES = [
+    (lambda: RUN.to_call_tool("search", Query), TypeError, "arguments takes a value, a matcher or a callable, not the"),
+    (
+        lambda: RUN.to_call_tool("search", {"query": str}),
+        TypeError,
+        "argument query takes a value, a matcher or a callable, not the type str",
+    ),
+    (
+        lambda: RUN.to_call_tool("search", ToolCall("search", {"query": "AI"})),
+        TypeError,
+        "arguments takes a dict, not a ToolCall: to_call_tools([...]) takes those",
+    ),
+    (
+        lambda: RUN.to_output(list[int]),
+        TypeError,
+        "to_output takes a value, a matcher or a callable, not the type list",
+    ),
+    (
+        lambda: RUN.to_call_tool("search", {"query": takes_time}),
+        TypeError,
+        "takes_time is asynchronous; what is called with a value has to answer at once",
+    ),
+    (
+        lambda: RUN.to_say(takes_time),
+        TypeError,
+        "takes_time is asynchronous; what is called with a value has to answer",
+    ),
+    (
+        lambda: RUN.to_call_tools([ToolCall("search")], overrides={"search": takes_time}),
+        TypeError,
+        "takes_time is asynchronous; what is called with a value has to answer at once",
+    ),
+    (
+        lambda: RUN.to_call_tool("search", {"query": re.compile(b"AI")}),
+        TypeError,
+        "/b'AI'/ is a regular expression of bytes; what a trace has is text",
+    ),
+    (
+        lambda: RUN.to_call_tools(["search"], overrides=["search"]),
+        TypeError,
+        "overrides takes a dict, not ['search']: write overrides={'search': 'partial'}",
+    ),
+    (
+        lambda: RUN.to_follow("Researcher", "...", "Writer"),
+        TypeError,
+        "to_follow takes ... without quotes for anything in between: write to_follow('A', ..., 'B')",
+    ),
+    (
+        lambda: RUN.to_use_tool("search"),
+        AttributeError,
+        "unknown expectation 'to_use_tool'; did you mean 'to_use_tool_",
+    ),
     (lambda: RUN.to_call_tool("search", times=-1), ValueError, "times=-1: it takes 0 or more"),
     (
         lambda: RUN.to_call_tool("search", times=0),
@@ -160,7 +221,7 @@ MISTAKES = [
     (
         lambda: expect(research().agents),
         TypeError,
-        "expect() takes a trace or one span, not 2: take .one() or .first",
+        "expect() takes a trace or one span, not a list of 2 spans: take .one() or .first",
     ),
 ]
 
@@ -170,3 +231,14 @@ def test_a_mistake_is_told_in_one_sentence(mistake, kind, message):
     with pytest.raises(kind, match=re.escape(message)) as caught:
         mistake()
     assert "\n" not in str(caught.value)
+
+
+def test_arguments_may_be_a_model():
+    RUN.to_call_tool("search", Query(query="AI"))
+    with pytest.raises(AssertionError, match="query: expected 'ML', got 'AI'"):
+        RUN.to_call_tool("search", Query(query="ML"))
+
+
+def test_the_task_that_is_looked_at_is_no_source_of_its_own_prompts():
+    with pytest.raises(AssertionError, match="task 'write' is where it is looked for"):
+        expect(research().task("write")).to_use_output_of("write")

@@ -98,7 +98,7 @@ def test_s32_all_connections_stop(deliver):
         delivery = deliver(amp.url, *map(envelope, range(20)), connections=4)
 
     assert delivery.stopped == "publishing was stopped after 3 failures in a row"
-    assert len(amp.requests) <= 4 * 3 + 4
+    assert len(amp.requests) <= 3 * 3 + 3 * 3  # of the three that failed, and of those under way on the other lines
     assert not any(one.final for one in delivery.results)
 
 
@@ -221,10 +221,10 @@ def test_s69_no_secret_is_in_a_repr():
     from pytest_crewai_trace.publish.credentials import Credential
     from pytest_crewai_trace.publish.grant import Grant
     from pytest_crewai_trace.publish.line import Answer, Request
-    from pytest_crewai_trace.publish.protocols import _own_headers
+    from pytest_crewai_trace.publish.protocols import headers_of
 
     credential = Credential("canary", "the token in X", "set it")
-    headers = _own_headers("text/plain", "canary")
+    headers = headers_of("text/plain", "canary")
     shown = [
         credential,
         Access("https://a.example", credential, "canary"),

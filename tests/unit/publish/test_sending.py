@@ -161,6 +161,15 @@ def test_s42_a_batch_goes_on_where_it_ended(deliver):
     assert amp.paths.count("POST /batches") == 1
 
 
+def test_a_batch_that_the_server_has_not_kept_begins_anew(deliver):
+    whole = envelope(spans=None, events=events(450))
+    with Amp() as amp:
+        (sent,) = deliver(amp.url, whole, progress=Progress("batches", 200)).results
+
+    assert amp.paths[:2] == ["POST /batches/*/events", "POST /batches"]
+    assert (sent.state, len(amp.batches[uuid(0)].events)) == ("sent", 450)
+
+
 def test_s30_a_batch_that_is_there_already_is_gone_on_with(deliver):
     """The answer to its opening was lost, and the server tells the second one that it exists."""
     with Amp() as amp:

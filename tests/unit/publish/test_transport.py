@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.support.amp import Amp
+from tests.support.amp import COLLECTOR, GRANTS, Amp
 from tests.support.envelopes import envelope, uuid
 from tests.support.faults import at, certificate, full_backlog, trickling_head
 from tests.support.loopback import Loopback, Reply, json_reply
@@ -107,3 +107,20 @@ def test_settings_of_no_use_keep_everything(deliver, monkeypatch, name, value):
 
     assert [one.state for one in delivery.results] == ["kept", "kept"]
     assert delivery.stopped.startswith("the proxy or certificate settings of this machine are of no use (")
+
+
+@pytest.mark.parametrize("path", [GRANTS, COLLECTOR])
+def test_s20_nothing_goes_to_where_a_redirect_points(deliver, path):
+    with Amp() as amp, Amp() as other:
+        amp.override = at(path, Reply(307, headers={"Location": f"{other.url}{path}"}))
+        deliver(amp.url, envelope())
+
+    assert other.requests == []
+
+
+def test_s23_an_error_page_of_any_length_is_not_read(deliver):
+    with Amp() as amp:
+        amp.override = at(GRANTS, Reply(503, b" " * 1_000_000, "text/html"), None)
+        (sent,) = deliver(amp.url, envelope()).results
+
+    assert (sent.state, sent.attempts) == ("sent", 3)
