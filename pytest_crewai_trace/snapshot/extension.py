@@ -15,6 +15,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from pytest_crewai_trace.errors import HookError
 from pytest_crewai_trace.snapshot.facts import Custom
 from pytest_crewai_trace.snapshot.options import Options
+from pytest_crewai_trace.snapshot.reading import Entry, Reading
 from pytest_crewai_trace.snapshot.text import Snapshot, SnapshotFileError
 from pytest_crewai_trace.trace.redact import Redactor
 
@@ -61,16 +62,25 @@ class Compared:
 class Rendered(str):
     """The text of a snapshot, which knows what it was made of."""
 
-    __slots__ = ("options", "snapshot")
+    __slots__ = ("options", "reading", "snapshot")
     options: Options
+    reading: Reading
     snapshot: Snapshot
 
     @classmethod
     def of(cls, compared: Compared) -> Rendered:
         snapshot = compared.snapshot()
         made = cls(snapshot.write())
-        made.snapshot, made.options = snapshot, compared.options
+        made.snapshot, made.options, made.reading = snapshot, compared.options, Reading()
         return made
+
+    def beside(self, stored: Snapshot) -> tuple[list[Entry], list[list[Entry]]]:
+        """Its tree, and that of each stored variant.
+
+        Raises:
+            SnapshotFileError: a line of a variant is neither a span nor a fact, or stands where none can.
+        """
+        return self.reading.tree(self.snapshot.variants[0], is_ours=True), self.reading.trees(stored)
 
 
 def file_name(name: str) -> str:
@@ -104,7 +114,7 @@ class TraceSnapshotExtension(SingleFileSnapshotExtension):
         is_accepted = made.variants[0] in stored.variants and len(stored.variants) <= serialized_data.options.variants
         if stored.level == made.level and is_accepted:
             return True
-        stored.trees()
+        serialized_data.beside(stored)
         return False
 
     @classmethod
@@ -141,7 +151,7 @@ class TraceSnapshotExtension(SingleFileSnapshotExtension):
         if data.options.variants > 1 and path.exists():
             from pytest_crewai_trace.snapshot.variants import joined
 
-            snapshot = joined(Snapshot.read(_read(path)), snapshot, data.options.variants)
+            snapshot = joined(Snapshot.read(_read(path)), data)
         _replace(path, snapshot.write())
 
     # The names before syrupy 5.
