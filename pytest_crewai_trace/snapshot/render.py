@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_crewai_trace.errors import TraceIncompleteError
 from pytest_crewai_trace.snapshot.facts import Custom, Fact, Reader
 from pytest_crewai_trace.snapshot.normalise import Normaliser
-from pytest_crewai_trace.snapshot.text import in_name, indented, lines_of
+from pytest_crewai_trace.snapshot.text import in_lines, in_name, in_one_line, indented
 from pytest_crewai_trace.trace.order import arranged
 from pytest_crewai_trace.trace.trace import Trace
 
@@ -116,18 +116,24 @@ class _Text:
                 written = names[name] = in_name(self.normaliser.text(name))
             lines.append(f"{indented(depth)}{self.tree.spans[number].kind} {written}")
             if facts:
-                at, below = indented(depth + 1), indented(depth + 2)
-                for path, value in facts:
-                    first, *more = self._lines_of(value)
-                    lines.append(f"{at}{path}: {first}" if first else f"{at}{path}:")
-                    if more:
-                        lines += [below + line for line in more]
-            stack.extend([(depth + 1, child) for child in reversed(order.get(number, ()))])
+                self._write(facts, depth, lines)
+            inside = order.get(number)
+            if inside:
+                stack += [(depth + 1, child) for child in reversed(inside)]
         return "\n".join([*lines, ""]) if lines else ""
 
-    def _lines_of(self, value: Any) -> list[str]:
-        if isinstance(value, str):
-            value = self.normaliser.text(value)
-        elif isinstance(value, list | tuple):
-            value = [self.normaliser.text(item) if isinstance(item, str) else item for item in value]
-        return lines_of(value, self.fold)
+    def _write(self, facts: list[Fact], depth: int, lines: list[str]) -> None:
+        at = indented(depth + 1)
+        for path, raw in facts:
+            value = raw
+            if type(raw) is str:
+                value = self.normaliser.text(raw)
+            elif type(raw) in (list, tuple):
+                value = [self.normaliser.text(item) if isinstance(item, str) else item for item in raw]
+            line = in_one_line(value, self.fold)
+            if line is not None:
+                lines.append(f"{at}{path}: {line}")
+            else:
+                lines.append(f"{at}{path}:")
+                below = indented(depth + 2)
+                lines += [below + line for line in in_lines(value, self.fold)]

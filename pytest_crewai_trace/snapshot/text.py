@@ -55,19 +55,22 @@ def in_name(text: str) -> str:
     return _ESCAPED_IN_NAME.sub(_escape, text) or '""'
 
 
-def lines_of(value: Any, fold: int | None) -> list[str]:
-    """A value as the lines of a fact: one to stand behind its path, or an empty one and those below it."""
-    if not isinstance(value, str):
-        return [_scalar(value)]
-    if "\n" not in value and (fold is None or len(value) <= fold):
-        return [inline(value)]
+def in_one_line(value: Any, fold: int | None) -> str | None:
+    """A value as it stands behind its path; ``None`` where it takes ``in_lines``."""
+    if type(value) is not str:
+        return _scalar(value)
+    return inline(value) if "\n" not in value and (fold is None or len(value) <= fold) else None
+
+
+def in_lines(value: str, fold: int | None) -> list[str]:
+    """A text as the lines below its path."""
     lines = value.split("\n")
-    if fold is not None and (len(value) > fold or len(lines) > _MOST_LINES):
-        shown = value[:_FOLDED_CHARACTERS].split("\n")[:_FOLDED_LINES]
-        digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-        count = "1 line" if len(lines) == 1 else f"{len(lines):,} lines"
-        return ["", *map(_in_line, shown), f"... {len(value):,} characters in {count}, sha256 {digest}"]
-    return ["", *map(_in_line, lines)]
+    if fold is None or (len(value) <= fold and len(lines) <= _MOST_LINES):
+        return [*map(_in_line, lines)]
+    shown = value[:_FOLDED_CHARACTERS].split("\n")[:_FOLDED_LINES]
+    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    count = "1 line" if len(lines) == 1 else f"{len(lines):,} lines"
+    return [*map(_in_line, shown), f"... {len(value):,} characters in {count}, sha256 {digest}"]
 
 
 def _in_line(line: str) -> str:
@@ -75,6 +78,8 @@ def _in_line(line: str) -> str:
 
 
 def _scalar(value: Any) -> str:
+    if type(value) is int:
+        return repr(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int | float):

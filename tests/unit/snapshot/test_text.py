@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pytest_crewai_trace.snapshot.options import Options
 from pytest_crewai_trace.snapshot.reading import Reading
 from pytest_crewai_trace.snapshot.render import tree_text
-from pytest_crewai_trace.snapshot.text import Snapshot, SnapshotFileError, inline, lines_of
+from pytest_crewai_trace.snapshot.text import Snapshot, SnapshotFileError, in_lines, in_one_line, inline
 from pytest_crewai_trace.trace.redact import Redactor
 from pytest_crewai_trace.trace.span import CrewSpan, ToolSpan
 from pytest_crewai_trace.trace.trace import Trace
@@ -72,7 +72,9 @@ def test_s51_hostile_text_breaks_neither_format_nor_terminal(nasty):
 
 @given(st.text(), st.text())
 def test_different_texts_are_written_differently(one, other):
-    assert (one == other) == (lines_of(one, None) == lines_of(other, None))
+    written = [in_one_line(text, None) or in_lines(text, None) for text in (one, other)]
+
+    assert (one == other) == (written[0] == written[1])
 
 
 @given(st.text())
