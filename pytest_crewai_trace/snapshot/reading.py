@@ -34,11 +34,12 @@ class _Lines:
 class Entry:
     """A span of a snapshot, with all that is inside it; equal ones of one ``Reading`` are the same object."""
 
-    __slots__ = ("children", "own")
+    __slots__ = ("children", "depth", "own")
 
-    def __init__(self, own: _Lines, children: tuple[Entry, ...]) -> None:
+    def __init__(self, own: _Lines, children: tuple[Entry, ...] = ()) -> None:
         self.own = own
         self.children = children
+        self.depth = own.depth
 
     @property
     def kind(self) -> str:
@@ -47,10 +48,6 @@ class Entry:
     @property
     def name(self) -> str:
         return self.own.name
-
-    @property
-    def depth(self) -> int:
-        return self.own.depth
 
     @property
     def facts(self) -> dict[str, str]:
@@ -74,8 +71,8 @@ class Reading:
     """Reads texts that are compared with each other. What they share, and a text that comes again, is read once."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, _Lines] = {}
         self._trees: dict[str, list[Entry]] = {}
+        self._leaves: dict[str, Entry] = {}  # spans without what is inside them
         self._entries: dict[tuple[_Lines, tuple[Entry, ...]], Entry] = {}
 
     def trees(self, snapshot: Snapshot) -> list[list[Entry]]:
@@ -100,33 +97,35 @@ class Reading:
             raise SnapshotFileError("there is no span in it")
         if text[: starts[0]].strip():
             raise _nonsense(first_line, text[: starts[0]].strip())
-        above: list[_Lines] = []
-        inside: list[list[Entry]] = [[]]  # of the text, and of each of those above
+        levels: list[list[Entry]] = []  # the spans of each depth below the last one above it
         for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
-            own = self._lines.get(text[start:end]) or self._read(text, start, end, first_line, is_ours=is_ours)
-            if own.depth > len(above):
-                raise _nonsense(first_line + text.count("\n", 0, start), own.text)
-            while len(above) > own.depth:
-                self._close(above, inside)
-            above.append(own)
-            inside.append([])
-        while above:
-            self._close(above, inside)
-        return inside[0]
+            leaf = self._leaves.get(text[start:end]) or self._leaf(text, start, end, first_line, is_ours=is_ours)
+            if leaf.depth > len(levels):
+                raise _nonsense(first_line + text.count("\n", 0, start), leaf.own.text)
+            while len(levels) > leaf.depth + 1:
+                self._close(levels)
+            if len(levels) == leaf.depth:
+                levels.append([])
+            levels[-1].append(leaf)
+        while len(levels) > 1:
+            self._close(levels)
+        return levels[0]
 
-    def _close(self, above: list[_Lines], inside: list[list[Entry]]) -> None:
-        key = (above.pop(), tuple(inside.pop()))
-        entry = self._entries.get(key)
+    def _close(self, levels: list[list[Entry]]) -> None:
+        """Put the spans of the last level into the one above them."""
+        inside = tuple(levels.pop())
+        own = levels[-1][-1].own
+        entry = self._entries.get((own, inside))
         if entry is None:
-            entry = self._entries[key] = Entry(*key)
-        inside[-1].append(entry)
+            entry = self._entries[own, inside] = Entry(own, inside)
+        levels[-1][-1] = entry
 
-    def _read(self, text: str, start: int, end: int, first_line: int, *, is_ours: bool) -> _Lines:
+    def _leaf(self, text: str, start: int, end: int, first_line: int, *, is_ours: bool) -> Entry:
         """One span's lines that were not met before."""
         written = text[start:end]
         block = written if is_ours else _BLANK.sub("", written)
-        if block in self._lines:
-            return self._lines[block]
+        if block in self._leaves:
+            return self._leaves[block]
         try:
             own = _Lines(block, *_head(block))
             if not is_ours:
@@ -134,8 +133,8 @@ class Reading:
         except _OddLineError as odd:
             number, line = odd.args
             raise _nonsense(first_line + text.count("\n", 0, start) + number, line) from None
-        self._lines[block] = own
-        return own
+        leaf = self._leaves[block] = Entry(own)
+        return leaf
 
 
 class _OddLineError(Exception):
