@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from syrupy.extensions.base import AbstractSyrupyExtension
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from pytest_crewai_trace.errors import HookError
+from pytest_crewai_trace.files import SHARED, FileRefusedError, replacing, text_of
 from pytest_crewai_trace.snapshot.facts import Custom
 from pytest_crewai_trace.snapshot.options import Options
 from pytest_crewai_trace.snapshot.reading import Entry, Reading
@@ -152,7 +152,11 @@ class TraceSnapshotExtension(SingleFileSnapshotExtension):
             from pytest_crewai_trace.snapshot.variants import joined
 
             snapshot = joined(Snapshot.read(_read(path)), data)
-        _replace(path, snapshot.write())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path, SHARED) as file:
+            file.write(snapshot.write().encode())
+            file.flush()
+            os.fsync(file.fileno())
 
     # The names before syrupy 5.
     _read_snapshot_data_from_location = read_snapshot_data_from_location
@@ -160,28 +164,9 @@ class TraceSnapshotExtension(SingleFileSnapshotExtension):
 
 
 def _read(path: Path) -> str:
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise SnapshotFileError(f"it has {size:,} bytes; at most {MOST_BYTES:,} are read")
     try:
-        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise SnapshotFileError(f"it is not UTF-8 ({error.reason} at byte {error.start})") from None
+        text = text_of(path, MOST_BYTES)
+    except FileRefusedError as error:
+        raise SnapshotFileError(f"it {error}") from None
     Snapshot.read(text)
     return text
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write the whole file or, whatever happens meanwhile, leave the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
-        raise
