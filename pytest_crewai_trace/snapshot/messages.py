@@ -44,6 +44,8 @@ def _failure(error: Exception, location: str) -> list[str]:
             f"file: {location}",
             "It was left as it is; delete it to have it made anew by --snapshot-update.",
         ]
+    if isinstance(error, OSError):
+        return [f"the snapshot file can be neither read nor written: {error.strerror or error}", f"file: {location}"]
     return [f"{type(error).__name__}: {error}"]
 
 

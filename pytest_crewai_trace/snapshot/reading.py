@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from pytest_crewai_trace.snapshot.text import MOST_INDENT, Snapshot, SnapshotFileError, indented
+from pytest_crewai_trace.snapshot.text import MOST_INDENT, UNSAFE, Snapshot, SnapshotFileError, indented
 from pytest_crewai_trace.trace.semconv import KINDS
 
 _BEGIN = re.compile(r"\n[ (0-9)]*[a-z][a-z0-9_]* ")  # of a span, and of no fact: quick to look for
@@ -129,6 +129,7 @@ class Reading:
         try:
             own = _Lines(block, *_head(block))
             if not is_ours:
+                _check_characters(written)
                 own.facts_of = _facts(written, own.depth)
         except _OddLineError as odd:
             number, line = odd.args
@@ -139,6 +140,13 @@ class Reading:
 
 class _OddLineError(Exception):
     """Its place below the span's line, and the line."""
+
+
+def _check_characters(block: str) -> None:
+    """What we would have escaped is not shown to a terminal."""
+    for number, line in enumerate(block[1:].split("\n")):
+        if UNSAFE.search(line):
+            raise _OddLineError(number, line)
 
 
 def _head(block: str) -> tuple[int, str, str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_crewai_trace.errors import CrewaiTraceError
-from pytest_crewai_trace.snapshot.options import LEVELS
+from pytest_crewai_trace.snapshot.options import LEVELS, MOST_VARIANTS
 
 VERSION = 1
 MOST_INDENT = 40  # deeper, the depth is a number: a chain of 100,000 spans stays linear to write
@@ -26,6 +26,7 @@ _UNSAFE = (
 _ESCAPED = re.compile(f'[{_UNSAFE}"\\\\]')
 _ESCAPED_IN_LINE = re.compile(f"[{_UNSAFE}\\\\]| $")
 _ESCAPED_IN_NAME = re.compile(f"[{_UNSAFE}\\\\]")
+UNSAFE = re.compile(f"[{_UNSAFE}]")
 _HEADER = re.compile(r"crewai-trace snapshot (\d{1,9})(?:, level (\w+)(?:, crewAI ([\w.+-]{1,40}))?)?")
 _VARIANT = re.compile(r"\nvariant [0-9]{1,3}(?=\n|\Z)")
 
@@ -130,6 +131,8 @@ class Snapshot:
         marks = [*_VARIANT.finditer(text, header.end())]
         if marks and rest[: marks[0].start() - len(first)].strip("\n"):
             raise SnapshotFileError("there is something before its first variant")
+        if len(marks) > MOST_VARIANTS:
+            raise SnapshotFileError(f"it has {len(marks):,} variants; at most {MOST_VARIANTS} can be accepted")
         starts = [mark.end() for mark in marks] or [len(first)]
         ends = [*(mark.start() for mark in marks[1:]), len(text)]
         texts = tuple(text[start:end].strip("\n") + "\n" for start, end in zip(starts, ends, strict=True))

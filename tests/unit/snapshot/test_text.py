@@ -194,6 +194,8 @@ def test_the_header_of_level_full_has_the_version_of_crewai():
         "crew c\n  !!python/name:x\n",
         "\tcrew c\n",
         "crew c\n  Output: 1\n",
+        'crew c\n  output: "\x1b[31m"\n',
+        "crew \u202ec\n",
         "",
     ],
 )
