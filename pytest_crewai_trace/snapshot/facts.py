@@ -59,19 +59,25 @@ Change = Callable[[str, Any, Strength], Any]  # of a path, its value and what it
 _DROPPED = object()
 
 
-def shown_name(span: AnySpan) -> str:
-    """A span's name as the tree has it, on one line."""
+def full_name(span: AnySpan) -> str:
+    """What the tree calls a span, at whatever length."""
+    if span.kind not in _NAMED_BY_MORE:
+        return span.name
     match span.kind:
         case "memory" | "knowledge":
-            name = span.operation
+            return span.operation
         case "planning":
-            name = f"{span.operation} {span.number}"
+            return f"{span.operation} {span.number}"
         case "a2a" | "human_feedback" | "skill":
-            name = f"{span.operation} {span.name}"
+            return f"{span.operation} {span.name}"
         case "crew" if span.operation != "kickoff":
-            name = f"{span.operation} {span.name}"
+            return f"{span.operation} {span.name}"
         case _:
-            name = span.name
+            return span.name
+
+
+def _shown(name: str) -> str:
+    """A name on one line."""
     name = " ".join(name.split())
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
@@ -194,12 +200,11 @@ class Reader:
         self.keys: dict[str, tuple[str, Strength]] = {}
 
     def name(self, span: AnySpan) -> str:
-        """The span's name, redacted."""
-        name = shown_name(span) if span.kind in _NAMED_BY_MORE else span.name
+        """The span's name as the tree has it, redacted."""
+        name = full_name(span)
         clean = self.names.get((span.kind, name))
         if clean is None:
-            clean = self.redactor.text(shown_name(span), f"{span.kind}.name")
-            self.names[span.kind, name] = clean
+            clean = self.names[span.kind, name] = self.redactor.text(_shown(name), f"{span.kind}.name")
         return clean
 
     def leaves_out(self, above: list[tuple[str, str]]) -> bool:
