@@ -21,6 +21,7 @@ from pytest_crewai_trace.redaction import redactor_of
 from pytest_crewai_trace.replay.cassette import CassetteFileError, Loaded, load, save
 from pytest_crewai_trace.replay.matching import Index, InOrder, Volatile
 from pytest_crewai_trace.replay.mismatch import Explanation, shown, unused
+from pytest_crewai_trace.replay.network import NetworkBlock
 from pytest_crewai_trace.replay.player import playing
 from pytest_crewai_trace.replay.session import block_of, first_of, without_libraries, without_price_list
 from pytest_crewai_trace.replay.tape import Tape

@@ -132,30 +132,41 @@ class LLMFaults(Target):
         )
 
 
-class MemoryFaults(Target):
-    """Faults of crewAI's memory: of where it stores and finds."""
+class StoreFaults(Target):
+    """Faults of where crewAI's memory, or its knowledge, stores and finds."""
 
     def unavailable(self, *, times: int | None = None) -> Self:
         """Neither save nor find anything, as when the store is down; by default as long as the test runs."""
-        return self._add("unavailable", times, error=ConnectionError("memory is unavailable"))
+        return self._add("unavailable", times, error=ConnectionError(f"{self.title} is unavailable"))
 
 
 class Faults:
     """What goes wrong in a test, by what it hits. A fault that never comes about fails the test."""
 
     def __init__(self) -> None:
-        self.before_memory: Callable[[], None] = lambda: None
+        self.before_store: Callable[[StoreFaults], None] = lambda store: None
         self.waits: list[float] = []  # in seconds: how long crewAI would have waited before it tried again
         self._tools: dict[str, ToolFaults] = {}
         self._llms: list[LLMFaults] = []
+        self._stores: list[StoreFaults] = []
         self._seen: dict[str, set[str]] = {"tool": set(), "agent": set(), "task": set()}
         self._lock = threading.Lock()
 
     @cached_property
-    def memory(self) -> MemoryFaults:
-        """Faults of crewAI's memory."""
-        self.before_memory()  # now, because it imports a database
-        return MemoryFaults("memory")
+    def memory(self) -> StoreFaults:
+        """Faults of where crewAI's memory is kept, whichever store that is."""
+        return self._store("memory")
+
+    @cached_property
+    def knowledge(self) -> StoreFaults:
+        """Faults of where crewAI's knowledge is kept, whichever store that is."""
+        return self._store("knowledge")
+
+    def _store(self, title: str) -> StoreFaults:
+        store = StoreFaults(title)
+        self._stores.append(store)
+        self.before_store(store)  # only now, because it imports a database
+        return store
 
     def tool(self, name: str) -> ToolFaults:
         """Faults of a tool, by the name that it has in the code or that models see."""
@@ -177,10 +188,10 @@ class Faults:
             target = self._tools.get(_as_tool(name))
             return None if target is None else target.take()
 
-    def of_memory(self) -> Fault | None:
-        """The fault that a use of memory runs into."""
+    def of_store(self, store: StoreFaults) -> Fault | None:
+        """The fault that a use of a store runs into."""
         with self._lock:
-            return self.memory.take()
+            return store.take()
 
     def reply_to(self, request: Request) -> Reply | None:
         """The fault that a request to a model runs into, as the reply to it."""
@@ -198,7 +209,7 @@ class Faults:
         """What to say of faults that never came about, if there are any."""
         unused = [
             fault
-            for target in (*self._tools.values(), *self._llms, *([self.memory] if "memory" in vars(self) else ()))
+            for target in (*self._tools.values(), *self._llms, *self._stores)
             for fault in target.faults
             if fault.is_unused
         ]

@@ -420,10 +420,10 @@ def test_it(crewai_llm):
         [
             "> *make_fetcher().kickoff()",
             "> *urllib.request.urlopen*",
-            "E *NetworkBlockedError: this test has a script and no network, but a connection was tried to "
-            f"{host}, by tool 'fetch', agent 'Fetcher', test_it.py:* in fetch_from(). Give *crewai_network(allow=*",
+            f"E *NetworkBlockedError: this test has a script and no network, but a connection was tried to {host}, by *",
         ]
     )
+    assert ", by tool 'fetch', agent 'Fetcher', test_it.py:" in result.stdout.str()
     result.stdout.no_fnmatch_line("*crewai/*")
     assert len(crews.traces["test_it"].llm_calls) == 1
 
