@@ -69,6 +69,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def repeat(session: nox.Session) -> None:
+    """Twenty agents at once, fifty times: always the same trace."""
+    install(session, "-e", ".[test]")
+    session.run("pytest", "tests/contract", "-k", "twenty_parallel", *session.posargs, env={"CREWAI_TRACE_RUNS": "50"})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks: ratios, not times."""
     if not Path("benchmarks/run.py").exists():

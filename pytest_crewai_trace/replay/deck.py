@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -21,11 +21,13 @@ from pytest_crewai_trace.redaction import redactor_of
 from pytest_crewai_trace.replay.cassette import CassetteFileError, Loaded, load, save
 from pytest_crewai_trace.replay.matching import Index, InOrder, Volatile
 from pytest_crewai_trace.replay.mismatch import Explanation, shown, unused
-from pytest_crewai_trace.replay.network import NetworkBlock
 from pytest_crewai_trace.replay.player import playing
 from pytest_crewai_trace.replay.session import block_of, first_of, without_libraries, without_price_list
 from pytest_crewai_trace.replay.tape import Tape
 from pytest_crewai_trace.settings import CASSETTE, CassetteMark, cassette_mark
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.replay.network import NetworkBlock
 
 __tracebackhide__ = hide_from_traceback
 _NAME = "crewai_trace_deck"

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.errors import did_you_mean
-from pytest_crewai_trace.replay.reply import Reply, folded
+from pytest_crewai_trace.replay.reply import Reply, checked_error, folded
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -59,11 +59,8 @@ class Target:
         Raises:
             TypeError: not an exception. ValueError: a number of times below one.
         """
-        is_error = isinstance(error, BaseException) or (isinstance(error, type) and issubclass(error, BaseException))
-        if not is_error:
-            raise TypeError(f"fail() takes an exception, not {error!r}")
-        name = error.__name__ if isinstance(error, type) else repr(error)
-        return self._add(name, times, error=error)
+        error = checked_error(error)
+        return self._add(error.__name__ if isinstance(error, type) else repr(error), times, error=error)
 
     def _add(self, name: str, times: int | None, **made: Any) -> Self:
         if times is not None and (not isinstance(times, int) or times < 1):
@@ -220,12 +217,9 @@ class Faults:
         )
 
     def _hints(self) -> list[str]:
-        wanted = [("tool", name, _as_tool) for name in self._tools]
-        hints = []
-        for kind, name, same in wanted:
-            if name not in map(same, self._seen[kind]):
-                hints.append(f"no {kind} {name!r} ran;{did_you_mean(name, self._seen[kind])}")
-        return hints
+        ran = self._seen["tool"]
+        missing = self._tools.keys() - map(_as_tool, ran)
+        return [f"no tool {name!r} ran;{did_you_mean(name, ran)}" for name in sorted(missing)]
 
     def _what_ran(self) -> str:
         return "; ".join(

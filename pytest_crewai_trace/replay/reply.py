@@ -107,6 +107,17 @@ def unraised(error: BaseException | type[BaseException]) -> BaseException:
     return error.with_traceback(None)
 
 
+def checked_error(error: BaseException | type[BaseException]) -> BaseException | type[BaseException]:
+    """The exception that a test gives to ``fail()``.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if isinstance(error, BaseException) or (isinstance(error, type) and issubclass(error, BaseException)):
+        return error
+    raise TypeError(f"fail() takes an exception, not {error!r}")
+
+
 USAGE_FIELDS = ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
 
 

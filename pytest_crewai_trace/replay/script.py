@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.errors import ScriptError, did_you_mean
 from pytest_crewai_trace.replay.housekeeping import MEMORY, ready_made
-from pytest_crewai_trace.replay.reply import MOST_SHOWN, Reply, Request, checked_usage, folded
+from pytest_crewai_trace.replay.reply import MOST_SHOWN, Reply, Request, checked_error, checked_usage, folded
 from pytest_crewai_trace.trace.render import one_line
 from pytest_crewai_trace.trace.span import ToolCall
 
@@ -106,11 +106,8 @@ class Replies:
         """
         if times < 1:
             raise ValueError(f"times={times!r}: a model fails at least once")
-        is_error = isinstance(error, BaseException) or (isinstance(error, type) and issubclass(error, BaseException))
-        if not is_error:
-            raise TypeError(f"fail() takes an exception, not {error!r}")
         for _ in range(times):
-            self._add(Reply(error=error))
+            self._add(Reply(error=checked_error(error)))
         return self
 
     def default(self, content: Content) -> Self:
@@ -272,18 +269,15 @@ class Script(Replies):
 
     def _nothing_left(self, request: Request, candidates: list[Replies]) -> str:
         had = ", ".join(f"{replies.title}: {replies.given}" for replies in candidates if replies.given)
-        others = {replies.title: len(replies.left) for replies in self._all() if replies.left}
+        others = ", ".join(f"{replies.title}: {len(replies.left)}" for replies in self._all() if replies.left)
         hint = ""
         if request.agent is not None and folded(request.agent) not in self._agents:
             hint = did_you_mean(request.agent, [replies.title[7:-1] for replies in self._agents.values()])
         return (
-            f"crewai_llm has no reply left for {request.who}, request {request.number}:"
-            f" {one_line(request.text, MOST_SHOWN)!r}. Given were {had or 'none'}"
-            + (
-                f"; left for others are {', '.join(f'{title}: {count}' for title, count in others.items())}"
-                * bool(others)
-            )
-            + f".{hint} Add one with .reply(...), or one for all with .default(...)."
+            f"crewai_llm has no reply left for {request.who}, request {request.number}: "
+            f"{one_line(request.text, MOST_SHOWN)!r}. "
+            f"Given were {had or 'none'}{f'; left for others are {others}' if others else ''}.{hint} "
+            "Add one with .reply(...), or one for all with .default(...)."
         )
 
     def _not_seen(self, replies: Replies) -> str:

@@ -420,7 +420,7 @@ def test_it(crewai_llm):
         [
             "> *make_fetcher().kickoff()",
             "> *urllib.request.urlopen*",
-            f"E *NetworkBlockedError: this test has a script and no network, but a connection was tried to {host}, by *",
+            f"E *NetworkBlockedError: this test has a script and no network, but a connection was tried to {host}, *",
         ]
     )
     assert ", by tool 'fetch', agent 'Fetcher', test_it.py:" in result.stdout.str()
