@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.errors import did_you_mean
-from pytest_crewai_trace.replay.reply import Reply, checked_error, folded
+from pytest_crewai_trace.replay.reply import Reply, checked_error, checked_name, checked_times, folded
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -63,8 +63,8 @@ class Target:
         return self._add(error.__name__ if isinstance(error, type) else repr(error), times, error=error)
 
     def _add(self, name: str, times: int | None, **made: Any) -> Self:
-        if times is not None and (not isinstance(times, int) or times < 1):
-            raise ValueError(f"times={times!r}: a fault comes at least once; times=None is always")
+        if times is not None:
+            checked_times(times, "a fault comes at least once; times=None is always")
         self.faults.append(Fault(name, self.title, times, made))
         return self
 
@@ -87,10 +87,9 @@ class ToolFaults(Target):
         """Run the tool after so many seconds of real time.
 
         Raises:
-            ValueError: negative seconds.
+            ValueError: negative seconds, or no number.
         """
-        if seconds < 0:
-            raise ValueError(f"delay({seconds!r}): seconds cannot be negative")
+        _checked_seconds("delay", seconds)
         return self._add(f"delay of {seconds} s", times, delay=seconds)
 
 
@@ -103,6 +102,8 @@ class LLMFaults(Target):
 
     def rate_limit(self, *, times: int | None = 1, retry_after: float | None = None) -> Self:
         """Answer 429; ``retry_after`` in seconds is what the model asks to wait."""
+        if retry_after is not None:
+            _checked_seconds("retry_after", retry_after)
         return self._add("rate limit", times, make=lambda: _rate_limit_error(retry_after))
 
     def timeout(self, *, times: int | None = 1) -> Self:
@@ -167,11 +168,12 @@ class Faults:
 
     def tool(self, name: str) -> ToolFaults:
         """Faults of a tool, by the name that it has in the code or that models see."""
-        return self._tools.setdefault(_as_tool(name), ToolFaults(f"tool {name!r}"))
+        return self._tools.setdefault(_as_tool(checked_name("tool", name)), ToolFaults(f"tool {name!r}"))
 
     def llm(self, *, agent: str | None = None, task: str | None = None) -> LLMFaults:
         """Faults of the model that an agent asks, by its role; of those that a task asks; without either of any."""
-        who = ", ".join(f"{kind} {name!r}" for kind, name in (("agent", agent), ("task", task)) if name is not None)
+        named = [(kind, name) for kind, name in (("agent", agent), ("task", task)) if name is not None]
+        who = ", ".join(f"{kind} {checked_name('llm', name)!r}" for kind, name in named)
         faults = LLMFaults(f"LLM of {who}" if who else "LLM", agent, task)
         self._llms.append(faults)
         return faults
@@ -219,12 +221,19 @@ class Faults:
     def _hints(self) -> list[str]:
         ran = self._seen["tool"]
         missing = self._tools.keys() - map(_as_tool, ran)
-        return [f"no tool {name!r} ran;{did_you_mean(name, ran)}" for name in sorted(missing)]
+        hints = {name: did_you_mean(name, ran) for name in sorted(missing)}
+        return [f"no tool {name!r} ran{hint and f';{hint}'}" for name, hint in hints.items()]
 
     def _what_ran(self) -> str:
         return "; ".join(
             f"{kind}s that ran: {', '.join(sorted(names)) or 'none'}" for kind, names in self._seen.items()
         )
+
+
+def _checked_seconds(what: str, seconds: float) -> None:
+    """Raise ``ValueError`` for what is no length of time."""
+    if type(seconds) not in (int, float) or not seconds >= 0:
+        raise ValueError(f"{what}({seconds!r}): seconds cannot be negative, or no number")
 
 
 def _as_tool(name: str) -> str:
