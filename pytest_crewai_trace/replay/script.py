@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.errors import ScriptError, did_you_mean
 from pytest_crewai_trace.replay.housekeeping import MEMORY, ready_made
-from pytest_crewai_trace.replay.reply import MOST_SHOWN, Reply, Request, checked_error, checked_name, checked_times, checked_usage, folded
+from pytest_crewai_trace.replay.reply import (
+    MOST_SHOWN,
+    Reply,
+    Request,
+    checked_error,
+    checked_name,
+    checked_times,
+    checked_usage,
+    folded,
+)
 from pytest_crewai_trace.trace.render import one_line
 from pytest_crewai_trace.trace.span import ToolCall
 
