@@ -29,6 +29,7 @@ PARTS = (
     "expectations",
     "growth",
     "memory",
+    "publish",
     "replies",
     "snapshots",
     "startup",
@@ -103,6 +104,10 @@ def measured(parts: list[str], *, times: int) -> Iterator[Table]:
         from benchmarks import viewer
 
         yield viewer.table()
+    if "publish" in parts:
+        from benchmarks import publish
+
+        yield from publish.tables(rounds=5 * times)
     if {"events", "memory", "replies"}.isdisjoint(parts):
         return
     with tempfile.TemporaryDirectory() as folder:

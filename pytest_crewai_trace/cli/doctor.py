@@ -24,13 +24,12 @@ from urllib.parse import urlsplit
 from rich.text import Text
 
 from pytest_crewai_trace.cli.places import console, default_folder
+from pytest_crewai_trace.publish.credentials import DEFAULT_URL, TOKENS, URL
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.settings import Settings
 
 State = Literal["ok", "info", "problem"]
-AMP = "https://app.crewai.com"
-CREDENTIALS = ("CREWAI_USER_PAT", "CREWAI_PLATFORM_INTEGRATION_TOKEN", "CREWAI_ENTERPRISE_ACTION_AUTH_TOKEN")
 _PACKAGES = (
     "pytest-crewai-trace",
     "pytest",
@@ -236,7 +235,7 @@ def _credentials(environ: Mapping[str, str]) -> Iterator[Line]:
 
 
 def _found_credentials(environ: Mapping[str, str]) -> Iterator[Line]:
-    for name in CREDENTIALS:
+    for name in TOKENS:
         if environ.get(name, "").strip():
             yield Line("ok", f"{name} is set")
     login = login_file(environ)
@@ -266,10 +265,10 @@ def _saved_settings() -> dict[str, Any]:
 
 def _server(environ: Mapping[str, str], *, offline: bool) -> list[Line]:
     saved = _saved_settings().get("enterprise_base_url")
-    url = environ.get("CREWAI_PLUS_URL") or (saved if isinstance(saved, str) and saved else AMP)
+    url = environ.get(URL) or (saved if isinstance(saved, str) and saved else DEFAULT_URL)
     parts = urlsplit(url)
     shown = f"{parts.scheme}://{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
-    source = "CREWAI_PLUS_URL" if environ.get("CREWAI_PLUS_URL") else "the saved settings" if saved else "the default"
+    source = URL if environ.get(URL) else "the saved settings" if saved else "the default"
     named = Line("info", f"the server is {shown} ({source})")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return [Line("problem", f"the server's address is no URL: {shown} ({source})")]

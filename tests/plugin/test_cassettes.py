@@ -261,7 +261,7 @@ def test_new_episodes_adds_and_all_replaces(taped):
     write(taped, more)
     taped.run("--crewai-record", "once").assert_outcomes(failed=1)
     taped.run("--crewai-record", "new_episodes").assert_outcomes(passed=1)
-    assert [body.count(b"two") for _, _, body in taped.server.requests] == [0, 1]
+    assert [request.body.count(b"two") for request in taped.server.requests] == [0, 1]
     taped.run().assert_outcomes(passed=1)
     first = (taped.path / cassettes(taped)[0]).read_text("utf-8")
 
@@ -343,12 +343,12 @@ def test_fixtures_of_a_test_are_in_its_cassette_and_those_of_a_session_are_not(t
         """,
     )
     taped.run("--crewai-record", "once").assert_outcomes(passed=4)
-    asked = [path for _, path, _ in taped.server.requests]
+    asked = [request.path for request in taped.server.requests]
     assert asked.count("/session") == 1
     taped.run("-k", "TestTwo").assert_outcomes(passed=3)
     taped.run().assert_outcomes(passed=4)
 
-    again = [path for _, path, _ in taped.server.requests][len(asked) :]
+    again = [request.path for request in taped.server.requests][len(asked) :]
     assert again == ["/session", "/session"]
     assert cassettes(taped) == [
         "cassettes/test_it/TestTwo.test_three[1].yaml",
@@ -586,12 +586,12 @@ def test_vcr_config_and_pytest_recording_configure_are_honoured(recording):
     )
 
     recording.run(*recording.also, "--crewai-record", "once").assert_outcomes(passed=1)
-    assert [path for _, path, _ in recording.server.requests] == ["/page?user=ann", "/health", "/ignored"]
+    assert [request.path for request in recording.server.requests] == ["/page?user=ann", "/health", "/ignored"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WHO", "bob")
         recording.run(*recording.also).assert_outcomes(passed=1)
 
-    assert [path for _, path, _ in recording.server.requests][3:] == ["/health", "/ignored"]
+    assert [request.path for request in recording.server.requests][3:] == ["/health", "/ignored"]
     text = (recording.path / cassettes(recording)[0]).read_text("utf-8")
     assert text.count("- key: ") == 1
     assert "?user=somebody" in text

@@ -1,166 +1,164 @@
-"""A stand-in for CrewAI AMP on loopback: both tracing protocols as recorded, every request kept and counted."""
+"""A stand-in for CrewAI AMP on loopback: both tracing protocols as recorded, strict about what it takes.
+
+Every request is kept and counted; ``override`` answers instead, with any fault.
+"""
 
 from __future__ import annotations
 
-import gzip
-import json
+import re
+import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import uuid4
 
+from tests.support.loopback import Loopback, Raw, Reply, Request, json_reply
+
 API = "/crewai_plus/api/v1"
 TRACING = f"{API}/tracing"
+GRANTS = f"{TRACING}/grants"
 COLLECTOR = "/v1/traces"
+MOST_SPANS = 200
+MOST_BYTES = 3_072_000
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+Override = Callable[[Request], "Reply | Raw | None"]
 
 
-@dataclass(frozen=True)
-class Request:
-    """One request as it arrived; ``headers`` are case-insensitive by ``header()``."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-    def header(self, name: str) -> str | None:
-        return next((value for key, value in self.headers.items() if key.lower() == name.lower()), None)
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body) if self.body else None
-
-    @property
-    def is_tracing(self) -> bool:
-        """Whether it carries a trace or asks for leave to send one."""
-        return self.path.startswith(TRACING) or self.path.startswith(COLLECTOR)
-
-    @property
-    def spans(self) -> list[Any]:
-        """The OTLP spans of a request to the collector."""
-        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-        body = gzip.decompress(self.body) if self.header("Content-Encoding") == "gzip" else self.body
-        sent = ExportTraceServiceRequest.FromString(body)
-        return [span for resource in sent.resource_spans for scope in resource.scope_spans for span in scope.spans]
+def is_tracing(request: Request) -> bool:
+    """Whether it carries a trace or asks for leave to send one."""
+    return request.path.startswith((TRACING, COLLECTOR))
 
 
-@dataclass(frozen=True)
-class Answer:
-    status: int = 200
-    body: Any = field(default_factory=dict)
-    headers: dict[str, str] = field(default_factory=dict)
-    content_type: str = "application/json; charset=utf-8"
+def spans_of(request: Request) -> list[Any]:
+    """The OTLP spans of a request to the collector."""
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    @property
-    def content(self) -> bytes:
-        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+    sent = ExportTraceServiceRequest.FromString(request.plain)
+    return [span for resource in sent.resource_spans for scope in resource.scope_spans for span in scope.spans]
 
 
-Override = Callable[[Request], "Answer | None"]
-
-
-def refuse(status: int, body: Any = None) -> Override:
+def refuse(status: int) -> Override:
     """An override that answers every tracing request with this status."""
-    answer = Answer(status, {"error": "refused"} if body is None else body)
-    return lambda request: answer if request.is_tracing else None
+    reply = json_reply({"error": "refused"}, status)
+    return lambda request: reply if is_tracing(request) else None
 
 
-class Amp:
-    """``with Amp() as amp``: a server at ``amp.url``. ``override`` may answer instead of AMP; None leaves it to AMP."""
+@dataclass
+class Batch:
+    """A batch of the older protocol: what opened it, what came in, and how it ended."""
 
-    def __init__(self, override: Override | None = None) -> None:
+    opened: dict[str, Any]
+    events: list[dict[str, Any]] = field(default_factory=list)
+    status: str = "running"
+
+
+class Amp(Loopback):
+    """``with Amp() as amp``: a server at ``amp.url``. ``override`` may answer instead of AMP; None leaves it to AMP.
+
+    ``spans`` and ``batches`` hold what came in, by execution. ``grants=False``: a server that is older than they are.
+    ``latency``: seconds before each answer. ``lifetime``: seconds that a grant is good for.
+    """
+
+    def __init__(
+        self,
+        override: Override | None = None,
+        *,
+        grants: bool = True,
+        latency: float = 0.0,
+        lifetime: float = 3_600.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(self._receive, tls=tls)
         self.override = override
-        self.requests: list[Request] = []
-        self._lock = threading.Lock()
-        amp = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def handle_one(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                request = Request(self.command, self.path, dict(self.headers.items()), body)
-                answer = amp.receive(request)
-                content = answer.content
-                self.send_response(answer.status)
-                headers = {"Content-Type": answer.content_type, "Content-Length": str(len(content)), **answer.headers}
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = handle_one  # noqa: N815 - http.server's names
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Amp:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self.early: Override | None = None
+        self.spans: dict[str, list[Any]] = {}
+        self.batches: dict[str, Batch] = {}
+        self._grants = grants
+        self._latency = latency
+        self._lifetime = lifetime
+        self._tokens: dict[str, str] = {}
+        self._state = threading.Lock()
 
     @property
-    def tracing(self) -> list[Request]:
-        """The requests that carry a trace or ask for leave to send one."""
-        return [request for request in self.requests if request.is_tracing]
+    def paths(self) -> list[str]:
+        """What was asked, in its order, without the ids."""
+        return [f"{one.method} {_ID.sub('*', one.path.removeprefix(TRACING))}" for one in self.requests]
 
-    def receive(self, request: Request) -> Answer:
-        with self._lock:
-            self.requests.append(request)
-        answer = self.override(request) if self.override is not None else None
-        return self._answer(request) if answer is None else answer
+    def expire(self) -> None:
+        """All grants so far are worth nothing now."""
+        self._tokens = dict.fromkeys(self._tokens, "")
 
-    def _answer(self, request: Request) -> Answer:
+    def before_body(self, request: Request) -> Raw | None:
+        found = self.early(request) if self.early is not None else None
+        return None if isinstance(found, Reply) else found
+
+    def _receive(self, request: Request) -> Reply | Raw:
+        if self._latency:
+            time.sleep(self._latency)
+        found = self.override(request) if self.override is not None else None
+        return self._reply(request) if found is None else found
+
+    def _reply(self, request: Request) -> Reply:
         path = request.path.partition("?")[0]
-        if path == COLLECTOR:
-            return Answer(200, b"", content_type="application/x-protobuf")
-        if path == f"{TRACING}/grants":
-            return self._grant(request)
-        if path.startswith(TRACING):
-            return self._batch(request, path)
+        with self._state:
+            if path == COLLECTOR:
+                return self._export(request)
+            if path == GRANTS:
+                return self._grant(request) if self._grants else Reply(404, b"<h1>Not Found</h1>", "text/html")
+            if path.startswith(TRACING):
+                return self._batch(request, path)
         if path == "/pypi/crewai/json":
-            return Answer(200, {"releases": {"1.0.0": [{"yanked": False}]}})
-        return Answer(200, {})
+            return json_reply({"releases": {"1.0.0": [{"yanked": False}]}})
+        return json_reply({})
 
-    def _grant(self, request: Request) -> Answer:
+    def _grant(self, request: Request) -> Reply:
         uuid = request.json["execution_uuid"]
+        token = f"grant-{uuid}-{len(self._tokens)}"
+        self._tokens[token] = uuid
         grant = {
-            "token": f"grant-{uuid}",
+            "token": token,
             "collector_url": f"{self.url}{COLLECTOR}",
             "execution_uuid": uuid,
-            "expires_at": (datetime.now(timezone.utc) + timedelta(hours=1)).isoformat(),
+            "expires_at": (datetime.now(timezone.utc) + timedelta(seconds=self._lifetime)).isoformat(),
             "tier": "authenticated" if request.header("Authorization") else "ephemeral",
         }
         if request.json.get("include_trace_url"):
             grant["trace_url"] = f"{self.url}/traces/{uuid}"
-        return Answer(200, grant)
+        return json_reply(grant)
 
-    def _batch(self, request: Request, path: str) -> Answer:
+    def _export(self, request: Request) -> Reply:
+        uuid = self._tokens.get((request.header("Authorization") or "").removeprefix("Bearer "))
+        if not uuid:
+            return json_reply({"error": "unauthorized"}, 401)
+        spans = spans_of(request)
+        if len(spans) > MOST_SPANS or len(request.body) > MOST_BYTES:
+            return json_reply({"error": "too large"}, 413)
+        self.spans.setdefault(uuid, []).extend(spans)
+        return Reply(content_type="application/x-protobuf")
+
+    def _batch(self, request: Request, path: str) -> Reply:
         ephemeral = "/ephemeral/" in path
         access = {"access_code": "TRACE-0123456789"} if ephemeral else {}
         if request.method == "POST" and path.endswith("/batches"):
             sent = request.json
             name = "ephemeral_trace_id" if ephemeral else "trace_id"
+            self.batches[sent[name]] = Batch(sent)
             ids = {"id": str(uuid4()), name: sent[name]}
-            return Answer(201, {**ids, "execution_type": sent["execution_type"], "status": "running", **access})
-        batch = path.partition("/batches/")[2].partition("/")[0]
+            return json_reply({**ids, "execution_type": sent["execution_type"], "status": "running", **access}, 201)
+        uuid = path.partition("/batches/")[2].partition("/")[0]
+        batch = self.batches.get(uuid)
+        if batch is None:
+            return json_reply({"message": "Trace batch not found"}, 404)
+        if len(request.body) > MOST_BYTES:
+            return json_reply({"error": "too large"}, 413)
         if path.endswith("/events"):
+            batch.events += request.json["events"]
             kind = "ephemeral_trace_batch_id" if ephemeral else "trace_batch_id"
-            return Answer(200, {"events_created": len(request.json["events"]), kind: batch})
-        if path.endswith("/finalize"):
-            total = {"total_events": request.json["final_event_count"]}
-            return Answer(200, {"id": str(uuid4()), "trace_id": batch, "status": "completed", **total, **access})
-        return Answer(200, {"id": str(uuid4()), "trace_id": batch, "status": "failed"})
+            return json_reply({"events_created": len(request.json["events"]), kind: uuid})
+        batch.status = request.json["status"]
+        total = {"total_events": len(batch.events)}
+        return json_reply({"id": str(uuid4()), "trace_id": uuid, "status": batch.status, **total, **access})

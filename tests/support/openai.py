@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from typing import Any
+
+from tests.support.loopback import Loopback, Reply, Request, json_reply
 
 USAGE = {
     "prompt_tokens": 20,
@@ -39,59 +40,26 @@ class Failure:
     message: str
 
 
-@dataclass
-class OpenAIServer:
-    """Deals out ``replies`` in order, the last one for ever; ``requests`` holds the bodies that came in."""
+class OpenAIServer(Loopback):
+    """Deals out ``replies`` in order, the last one for ever."""
 
-    replies: list[Answer | ToolRequest | Failure]
-    requests: list[dict[str, Any]] = field(default_factory=list)
+    def __init__(self, replies: list[Answer | ToolRequest | Failure]) -> None:
+        super().__init__(self._reply)
+        self._replies = replies
+        self._dealing = threading.Lock()
+        self.base_url = f"{self.url}/v1"
 
-    def __post_init__(self) -> None:
-        server = self
-        lock = threading.Lock()
-
-        class ChatCompletions(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    server.requests.append(body)
-                    reply = server.replies.pop(0) if len(server.replies) > 1 else server.replies[0]
-                if isinstance(reply, Failure):
-                    error = {"error": {"message": reply.message, "type": "server_error", "code": None, "param": None}}
-                    self._send(reply.status, "application/json", json.dumps(error).encode())
-                elif body.get("stream"):
-                    lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in _chunks(body["model"], reply)]
-                    self._send(200, "text/event-stream", "".join([*lines, "data: [DONE]\n\n"]).encode())
-                else:
-                    self._send(200, "application/json", json.dumps(_completion(body["model"], reply)).encode())
-
-            def _send(self, status: int, content_type: str, payload: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", content_type)
-                self.send_header("Content-Length", str(len(payload)))
-                self.end_headers()
-                self.wfile.write(payload)
-
-            def log_message(self, *args: Any) -> None:
-                """Requests are kept in ``requests``, not printed."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), ChatCompletions)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    @property
-    def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
-
-    def __enter__(self) -> OpenAIServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def _reply(self, request: Request) -> Reply:
+        body = request.json
+        with self._dealing:
+            reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
+        if isinstance(reply, Failure):
+            error = {"error": {"message": reply.message, "type": "server_error", "code": None, "param": None}}
+            return json_reply(error, reply.status)
+        if body.get("stream"):
+            lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in _chunks(body["model"], reply)]
+            return Reply(200, "".join([*lines, "data: [DONE]\n\n"]).encode(), "text/event-stream")
+        return json_reply(_completion(body["model"], reply))
 
 
 def _tool_calls(reply: ToolRequest, *, streamed: bool) -> list[dict[str, Any]]:

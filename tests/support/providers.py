@@ -9,17 +9,13 @@ from __future__ import annotations
 import gzip
 import json
 import struct
-import threading
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
+from tests.support.loopback import Loopback, Reply, Request
 from tests.support.openai import Answer, Failure, ToolRequest, _chunks, _completion
-
-Reply = Answer | ToolRequest | Failure
 
 
 def asked(body: dict[str, Any]) -> str:
@@ -27,68 +23,34 @@ def asked(body: dict[str, Any]) -> str:
     return json.dumps(body, ensure_ascii=False)
 
 
-@dataclass
-class ProviderServer:
-    """Answers each request by ``answer(text of its body)``; ``requests`` holds method, path and body of each."""
+class ProviderServer(Loopback):
+    """Answers each request by ``answer(text of its body)``; ``packed``: with gzip, for those that take it."""
 
-    answer: Callable[[str], Reply]
-    packed: bool = False
-    headers: dict[str, str] = field(default_factory=dict)
-    requests: list[tuple[str, str, bytes]] = field(default_factory=list)
+    def __init__(
+        self,
+        answer: Callable[[str], Answer | ToolRequest | Failure],
+        *,
+        packed: bool = False,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(self._reply)
+        self.answer = answer
+        self._packed = packed
+        self._headers = headers or {}
 
-    def __post_init__(self) -> None:
-        server = self
+    def _reply(self, request: Request) -> Reply:
+        if request.method == "GET":
+            return self._packaged(request, 200, "text/html", f"<p>page {request.path}</p>".encode())
+        body = request.json
+        reply = self.answer(asked(body))
+        if isinstance(reply, Failure):
+            return self._packaged(request, reply.status, "application/json", json.dumps(_failure(reply)).encode())
+        return self._packaged(request, 200, *_speak(unquote(request.path), body, reply))
 
-        class Provider(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                server.requests.append(("GET", self.path, b""))
-                self._send(200, "text/html", f"<p>page {self.path}</p>".encode())
-
-            def do_POST(self) -> None:
-                data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                server.requests.append(("POST", self.path, data))
-                if self.headers.get("Content-Encoding") == "gzip":
-                    data = gzip.decompress(data)
-                body = json.loads(data)
-                reply = server.answer(asked(body))
-                if isinstance(reply, Failure):
-                    self._send(reply.status, "application/json", json.dumps(_failure(reply)).encode())
-                    return
-                content_type, payload = _speak(unquote(self.path), body, reply)
-                self._send(200, content_type, payload)
-
-            def _send(self, status: int, content_type: str, payload: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", content_type)
-                if server.packed and "gzip" in self.headers.get("Accept-Encoding", ""):
-                    payload = gzip.compress(payload)
-                    self.send_header("Content-Encoding", "gzip")
-                for name, value in server.headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(payload)))
-                self.end_headers()
-                self.wfile.write(payload)
-
-            def log_message(self, *args: Any) -> None:
-                """Requests are kept in ``requests``, not printed."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> ProviderServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def _packaged(self, request: Request, status: int, content_type: str, content: bytes) -> Reply:
+        packed = self._packed and "gzip" in (request.header("Accept-Encoding") or "")
+        headers = {**self._headers, **({"Content-Encoding": "gzip"} if packed else {})}
+        return Reply(status, gzip.compress(content) if packed else content, content_type, headers)
 
 
 def _failure(reply: Failure) -> dict[str, Any]:
