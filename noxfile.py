@@ -20,6 +20,8 @@ nox.options.sessions = ["lint", "typecheck", "tests"]
 DEV = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]["dev"]
 OLDEST, NEWEST = "1.13.0", "newest"
 CREWAI = [OLDEST, "1.14.7", "1.15.0", "1.15.21", "1.15.22", NEWEST]
+# Its extra for LiteLLM and crewAI itself want different versions of python-dotenv and openai.
+WITHOUT_PROVIDERS = "1.14.7"
 EXAMPLES = "examples"
 
 
@@ -67,6 +69,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def repeat(session: nox.Session) -> None:
+    """Twenty agents at once, fifty times: always the same trace."""
+    install(session, "-e", ".[test]")
+    session.run("pytest", "tests/contract", "-k", "twenty_parallel", *session.posargs, env={"CREWAI_TRACE_RUNS": "50"})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks: ratios, not times."""
     if not Path("benchmarks/run.py").exists():
@@ -84,7 +93,7 @@ def compat(session: nox.Session, crewai: str) -> None:
         session.skip("not picked")
     session.notify("compat_table", posargs=[])
     upgrade = ["--upgrade", "crewai"] if crewai == NEWEST else [f"crewai=={crewai}"]
-    install(session, "-e", ".[test]", *upgrade)
+    install(session, "-e", ".[test]" if crewai == WITHOUT_PROVIDERS else ".[test,providers]", *upgrade)
     found = session.run("python", "-c", "from importlib.metadata import version; print(version('crewai'))", silent=True)
     folder = session.cache_dir.resolve() / f"compat-{crewai}"
     shutil.rmtree(folder, ignore_errors=True)

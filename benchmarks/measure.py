@@ -74,6 +74,11 @@ class Spread:
         return f"{median:,.{digits}f} ± {half:,.{digits}f}"
 
 
+def paired(of: Callable[[float, float], float], one: Sequence[Cpu], other: Sequence[Cpu]) -> float:
+    """The median, over the rounds, of what two cases of one round are to each other: both ran under the same load."""
+    return statistics.median(of(mine.seconds, theirs.seconds) for mine, theirs in zip(one, other, strict=True))
+
+
 def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
     """The slope of ``log(value)`` over ``log(size)``: 1 is linear."""
     return statistics.linear_regression([math.log(size) for size in sizes], [math.log(value) for value in values]).slope

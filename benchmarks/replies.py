@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
 from crewai.events.types.llm_events import LLMCallType
 from crewai.llms.base_llm import BaseLLM, llm_call_context
 
-from benchmarks.measure import Cpu, Spread, Table, interleave, verdict
+from benchmarks.measure import Cpu, Spread, Table, interleave, paired, verdict
 from benchmarks.runs import in_a_context_of_its_own
 from pytest_crewai_trace.replay.script import Script
 from pytest_crewai_trace.replay.seam import Seam
@@ -41,7 +42,7 @@ def table(rounds: int) -> Table:
         messages = [{"role": "user", "content": "a message of some words " * 20}] * length
         taken = interleave(rounds, {"alone": _case(_alone, messages), "scripted": _case(_scripted, messages)})
         alone, scripted = (Spread.of([cpu.seconds / CALLS for cpu in taken[name]]) for name in ("alone", "scripted"))
-        added = (scripted.median - alone.median) * 1e6
+        added = paired(operator.sub, taken["scripted"], taken["alone"]) / CALLS * 1e6
         made.add(length, alone.show(1e6), scripted.show(1e6), f"{added:,.0f}", verdict(added, MOST_ADDED))
     return made
 

@@ -95,7 +95,7 @@ def measured(parts: list[str], *, times: int) -> Iterator[Table]:
     if "cassettes" in parts:
         from benchmarks import cassettes
 
-        yield from cassettes.tables(rounds=5 * times)
+        yield from cassettes.tables(rounds=9 * times)
     if "store" in parts:
         from benchmarks import stored
 

@@ -80,15 +80,15 @@ class ScriptError(ReplayError):
     """The script of ``crewai_llm`` has no reply to a request, or one that does not fit it."""
 
 
-class NetworkBlockedError(ReplayError):
-    """A test without network tried to connect to something else than this machine."""
-
-
-class CassetteError(BaseException):
-    """A cassette has no reply to a request, is missing, or is broken.
+class NetworkBlockedError(BaseException):
+    """A test without network tried to connect to something else than this machine. It fails the test, also if caught.
 
     Not an ``Exception``: no client, no tool and not crewAI may take it for an error of the network and try again.
     """
+
+
+class CassetteError(BaseException):
+    """A cassette has no reply to a request, is missing, or is broken. Not an ``Exception``, for the same reason."""
 
 
 class UnusedReplyError(CrewaiTraceError, AssertionError):
@@ -97,7 +97,7 @@ class UnusedReplyError(CrewaiTraceError, AssertionError):
 
 def hide_from_traceback(info: Any) -> bool:
     """pytest's ``__tracebackhide__``: our own frames are left out where the error is one that we raise on purpose."""
-    return isinstance(info.value, CrewaiTraceError | CassetteError)
+    return isinstance(info.value, CrewaiTraceError | CassetteError | NetworkBlockedError)
 
 
 def plural(number: int, noun: str) -> str:

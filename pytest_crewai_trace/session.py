@@ -131,14 +131,20 @@ def start(config: pytest.Config) -> Session:
     return session
 
 
+def require_crewai(request: pytest.FixtureRequest) -> None:
+    """Fail a test that asks for a fixture of ours where there is no crewAI."""
+    if find_spec("crewai") is None:
+        pytest.fail(
+            f"the fixture {request.fixturename} needs crewAI, which is not installed here: pip install crewai",
+            pytrace=False,
+        )
+
+
 def live_trace(request: pytest.FixtureRequest) -> Trace:
     """What the fixture gives: the trace as it stands each time it is looked at."""
     from pytest_crewai_trace.live import LiveTrace
 
-    if find_spec("crewai") is None:
-        pytest.fail(
-            "the fixture crewai_trace needs crewAI, which is not installed here: pip install crewai", pytrace=False
-        )
+    require_crewai(request)
     item = request.node
     record = item.stash.get(RECORD, None)
     if record is None:  # asked for by getfixturevalue(), which collection cannot see

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.cli.places import NothingFoundError, look_up, traces
+from pytest_crewai_trace.files import PRIVATE, replacing
 from pytest_crewai_trace.report.chrome import trace_events
 from pytest_crewai_trace.report.otlp import resource_spans
 
@@ -31,13 +31,8 @@ def export(
     if path.is_dir() or (path.exists() and not force):
         why = "is a folder" if path.is_dir() else "is there already; --force replaces it"
         raise NothingFoundError(f"{output!r} {why}")
-    temporary = path.with_name(f".writing-{path.name}")
-    try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.writelines(parts)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path, PRIVATE) as file:
+        file.writelines(part.encode() for part in parts)
     return 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_crewai_trace.cli.places import NothingFoundError, console, default_folder, skipped
-from pytest_crewai_trace.errors import plural
+from pytest_crewai_trace.errors import TraceDocumentError, plural
 from pytest_crewai_trace.publish import outbox
 from pytest_crewai_trace.publish.sending import Posted, Sending, lines, without_content
 from pytest_crewai_trace.trace.render import printable
@@ -58,7 +58,7 @@ def _show(waiting: Sequence[Item], *, names_only: bool) -> int:
     for item in waiting:
         try:
             envelope = item.load()
-        except (ValueError, OSError) as error:
+        except (TraceDocumentError, OSError) as error:
             skipped(item.path, str(error))
             continue
         shown = outbox.shown(without_content(envelope) if names_only else envelope)

@@ -20,11 +20,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pytest_crewai_trace.errors import TraceDocumentError
+from pytest_crewai_trace.files import PRIVATE, FileRefusedError, opened, replacing
 from pytest_crewai_trace.publish.delivery import FINAL, Parcel, Progress, Sent, State
 from pytest_crewai_trace.publish.envelope import Envelope
 from pytest_crewai_trace.store.attempt import BAD
-from pytest_crewai_trace.store.reader import content_of, files_in
-from pytest_crewai_trace.store.writer import ENVELOPE, PUBLISHED, SUFFIX, write
+from pytest_crewai_trace.store.reader import MOST_BYTES, files_in
+from pytest_crewai_trace.store.writer import ENVELOPE, PUBLISHED, SUFFIX
 
 _LOCK = ".publishing"
 _LOOK_AGAIN = 0.1  # seconds between looks at a lock
@@ -70,10 +72,17 @@ class Item:
         """What is to be sent.
 
         Raises:
-            ValueError: the file is no envelope, or of a newer version.
+            TraceDocumentError: the file is no envelope, or of a newer version, or too large.
             OSError: it cannot be read.
         """
-        return Envelope.load(content_of(self.path))
+        try:
+            with opened(self.path, MOST_BYTES) as file:
+                return Envelope.load(file.read())
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise TraceDocumentError(f"not an envelope: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        except FileRefusedError as error:
+            raise TraceDocumentError(f"it {error}") from None
 
     def keep(self, sent: Sent, execution: str) -> None:
         """Remember what came of it; what has been sent is not kept twice.
@@ -89,7 +98,8 @@ class Item:
             at=datetime.now(timezone.utc),
             progress=sent.progress,
         )
-        write(_beside(self.path, PUBLISHED), record.model_dump_json(exclude_none=True).encode())
+        with replacing(_beside(self.path, PUBLISHED), PRIVATE) as file:
+            file.write(record.model_dump_json(exclude_none=True).encode())
         if sent.state in ("sent", "partial", "skipped"):
             self.path.unlink(missing_ok=True)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -15,9 +16,33 @@ _LIBRARIES = tuple(
 )
 
 
+_CARRIERS = ("concurrent.futures", "anyio.")
+
+
 def is_library(filename: str) -> bool:
     """Whether code is Python's, an installed package's or ours."""
     return filename.startswith((*_LIBRARIES, "<"))
+
+
+def reaches_somebody(detached: Callable[[], bool]) -> bool:
+    """Whether an exception that is no ``Exception`` gets from here to whoever waits for the result.
+
+    It ends a bare thread unseen, and crewAI would wait for ever for what the thread was to bring. ``detached`` says
+    whether such a thread waits for this one.
+    """
+    if threading.current_thread() is threading.main_thread():
+        return True
+    return not detached() and any(frame.f_globals.get("__name__", "").startswith(_CARRIERS) for frame in _stack())
+
+
+def is_crewais_own() -> bool:
+    """Whether crewAI itself asks, or its telemetry in the background, rather than a tool or the user's code."""
+    for frame in _stack():
+        if frame.f_globals.get("__name__", "").startswith("crewai"):
+            return True
+        if not is_library(frame.f_code.co_filename):
+            return False
+    return True
 
 
 def who_is_here() -> str:
@@ -45,14 +70,19 @@ def agent_at_work() -> Any:
     return None
 
 
-def _frames() -> Iterator[tuple[FrameType, Any, frozenset[str]]]:
-    """Each frame above, the object whose method it is, and the names of crewAI's classes that the object is of."""
+def _stack() -> Iterator[FrameType]:
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - inspect.currentframe() is the same, and may be None
     while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _frames() -> Iterator[tuple[FrameType, Any, frozenset[str]]]:
+    """Each frame above, the object whose method it is, and the names of crewAI's classes that the object is of."""
+    for frame in _stack():
         holder = frame.f_locals.get("self") if "self" in frame.f_code.co_varnames[:1] else None
         names = (cls.__name__ for cls in type(holder).__mro__ if cls.__module__.startswith("crewai."))
         yield frame, holder, frozenset(names)
-        frame = frame.f_back
 
 
 def _is_tool(classes: frozenset[str]) -> bool:

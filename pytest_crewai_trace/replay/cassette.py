@@ -6,16 +6,14 @@ sum is right the text is as we wrote it, and is read only when it is needed: loa
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from pytest_crewai_trace import files
 from pytest_crewai_trace.replay.body import Body, BodyError, written_body
 from pytest_crewai_trace.replay.handwritten import LayoutError
 from pytest_crewai_trace.replay.layout import read, write
@@ -132,16 +130,8 @@ def text_of(calls: list[Call], test: str, command: str) -> str:
 def save(path: Path, calls: list[Call], test: str, command: str) -> None:
     """Write a cassette; whoever reads sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=".tmp", dir=path.parent)
-    try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text_of(calls, test, command))
-        os.chmod(name, 0o644)  # it is committed, like other files of the project
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
+    with files.replacing(path, files.SHARED) as file:
+        file.write(text_of(calls, test, command).encode())
 
 
 def _sum(text: str) -> str:
@@ -169,12 +159,10 @@ def load(path: Path) -> Loaded:
         CassetteFileError: no cassette, or a broken one.
         OSError: the file cannot be read.
     """
-    if path.stat().st_size > LARGEST:
-        raise CassetteFileError(f"is larger than {LARGEST // 1_000_000} MB")
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise CassetteFileError(f"is not UTF-8 (byte {error.start})") from None
+        text = files.text_of(path, LARGEST)
+    except files.FileRefusedError as error:
+        raise CassetteFileError(str(error)) from None
     if not text or text.isspace():
         raise CassetteFileError("is empty")
     try:

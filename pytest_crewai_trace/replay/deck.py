@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -21,11 +21,13 @@ from pytest_crewai_trace.redaction import redactor_of
 from pytest_crewai_trace.replay.cassette import CassetteFileError, Loaded, load, save
 from pytest_crewai_trace.replay.matching import Index, InOrder, Volatile
 from pytest_crewai_trace.replay.mismatch import Explanation, shown, unused
-from pytest_crewai_trace.replay.network import NetworkBlock
 from pytest_crewai_trace.replay.player import playing
-from pytest_crewai_trace.replay.session import CREWAIS_OWN, INSTEAD, without_libraries
+from pytest_crewai_trace.replay.session import block_of, first_of, without_libraries, without_price_list
 from pytest_crewai_trace.replay.tape import Tape
-from pytest_crewai_trace.settings import CASSETTE, SETTINGS, CassetteMark, cassette_mark, network_allowed
+from pytest_crewai_trace.settings import CASSETTE, CassetteMark, cassette_mark
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.replay.network import NetworkBlock
 
 __tracebackhide__ = hide_from_traceback
 _NAME = "crewai_trace_deck"
@@ -100,15 +102,14 @@ def cassette_in_use(request: pytest.FixtureRequest) -> Iterator[Cassette]:
         in_order = mark.mode == "in_order"
         tape.play = InOrder(loaded.calls) if in_order else Index(loaded.calls, volatile, tape.clean)
     in_use = Cassette(path, record, tape)
-    block = None if tape.record else _block(item, config)
+    ignored = [host for host in config.get("ignore_hosts", ()) if isinstance(host, str)]
+    block = None if tape.record else block_of(item, "this test replays a cassette and has no network", ignored)
     item.stash[IN_USE] = (in_use, mark, block)
     try:
         with pytest.MonkeyPatch.context() as patch, playing(path, tape, **vcr):
             if block is not None:
                 block.start()
-            # LiteLLM asks GitHub for its prices when it is imported, which one test of a run would have recorded.
-            if "LITELLM_LOCAL_MODEL_COST_MAP" not in os.environ:
-                patch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+            without_price_list(patch)
             yield in_use
     finally:
         if block is not None:
@@ -163,17 +164,6 @@ def _command(item: pytest.Item) -> str:
         name = (os.path.relpath(item.path, item.config.invocation_params.dir).replace(os.sep, "/"), *name[1:])
     test = "".join(name)
     return f"pytest {shlex.quote(test) if os.name == 'posix' else subprocess.list2cmdline([test])}"
-
-
-def _block(item: pytest.Item, config: dict[str, Any]) -> NetworkBlock | None:
-    """What keeps a test that replays off the network, but for the hosts that are let through."""
-    settings = item.config.stash[SETTINGS]
-    allowed = network_allowed(item, settings)
-    if allowed is None:
-        return None
-    allowed += tuple(host for host in config.get("ignore_hosts", ()) if isinstance(host, str))
-    allowed += () if settings.guard else CREWAIS_OWN
-    return NetworkBlock("this test replays a cassette and has no network", INSTEAD, allowed)
 
 
 def _is_ci() -> bool:
@@ -248,10 +238,12 @@ class Deck:
 
     def _tell(self, item: pytest.Item, error: BaseException | None = None) -> None:
         in_use, _, block = item.stash.get(IN_USE, (None, None, None))
+        trace = None if error is None else without_libraries(error.__traceback__)
         if in_use is not None and in_use.tape.problems:
-            trace = None if error is None else without_libraries(error.__traceback__)
             raise in_use.tape.problems[0].with_traceback(trace) from None
-        if block is not None and (told := block.told()) is not None and not isinstance(error, NetworkBlockedError):
+        if block is not None and (told := block.told()) is not None:
+            if (ours := first_of(error, (NetworkBlockedError,))) is not None:
+                raise ours.with_traceback(trace) from None
             raise NetworkBlockedError(told) from error
 
     @pytest.hookimpl(wrapper=True)

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.errors import did_you_mean
-from pytest_crewai_trace.replay.reply import Reply, folded
+from pytest_crewai_trace.replay.reply import Reply, checked_error, checked_name, checked_times, folded
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -59,15 +59,12 @@ class Target:
         Raises:
             TypeError: not an exception. ValueError: a number of times below one.
         """
-        is_error = isinstance(error, BaseException) or (isinstance(error, type) and issubclass(error, BaseException))
-        if not is_error:
-            raise TypeError(f"fail() takes an exception, not {error!r}")
-        name = error.__name__ if isinstance(error, type) else repr(error)
-        return self._add(name, times, error=error)
+        error = checked_error(error)
+        return self._add(error.__name__ if isinstance(error, type) else repr(error), times, error=error)
 
     def _add(self, name: str, times: int | None, **made: Any) -> Self:
-        if times is not None and (not isinstance(times, int) or times < 1):
-            raise ValueError(f"times={times!r}: a fault comes at least once; times=None is always")
+        if times is not None:
+            checked_times(times, "a fault comes at least once; times=None is always")
         self.faults.append(Fault(name, self.title, times, made))
         return self
 
@@ -90,10 +87,9 @@ class ToolFaults(Target):
         """Run the tool after so many seconds of real time.
 
         Raises:
-            ValueError: negative seconds.
+            ValueError: negative seconds, or no number.
         """
-        if seconds < 0:
-            raise ValueError(f"delay({seconds!r}): seconds cannot be negative")
+        _checked_seconds("delay", seconds)
         return self._add(f"delay of {seconds} s", times, delay=seconds)
 
 
@@ -106,6 +102,8 @@ class LLMFaults(Target):
 
     def rate_limit(self, *, times: int | None = 1, retry_after: float | None = None) -> Self:
         """Answer 429; ``retry_after`` in seconds is what the model asks to wait."""
+        if retry_after is not None:
+            _checked_seconds("retry_after", retry_after)
         return self._add("rate limit", times, make=lambda: _rate_limit_error(retry_after))
 
     def timeout(self, *, times: int | None = 1) -> Self:
@@ -132,38 +130,50 @@ class LLMFaults(Target):
         )
 
 
-class MemoryFaults(Target):
-    """Faults of crewAI's memory: of where it stores and finds."""
+class StoreFaults(Target):
+    """Faults of where crewAI's memory, or its knowledge, stores and finds."""
 
     def unavailable(self, *, times: int | None = None) -> Self:
         """Neither save nor find anything, as when the store is down; by default as long as the test runs."""
-        return self._add("unavailable", times, error=ConnectionError("memory is unavailable"))
+        return self._add("unavailable", times, error=ConnectionError(f"{self.title} is unavailable"))
 
 
 class Faults:
     """What goes wrong in a test, by what it hits. A fault that never comes about fails the test."""
 
     def __init__(self) -> None:
-        self.before_memory: Callable[[], None] = lambda: None
+        self.before_store: Callable[[StoreFaults], None] = lambda store: None
         self.waits: list[float] = []  # in seconds: how long crewAI would have waited before it tried again
         self._tools: dict[str, ToolFaults] = {}
         self._llms: list[LLMFaults] = []
+        self._stores: list[StoreFaults] = []
         self._seen: dict[str, set[str]] = {"tool": set(), "agent": set(), "task": set()}
         self._lock = threading.Lock()
 
     @cached_property
-    def memory(self) -> MemoryFaults:
-        """Faults of crewAI's memory."""
-        self.before_memory()  # now, because it imports a database
-        return MemoryFaults("memory")
+    def memory(self) -> StoreFaults:
+        """Faults of where crewAI's memory is kept, whichever store that is."""
+        return self._store("memory")
+
+    @cached_property
+    def knowledge(self) -> StoreFaults:
+        """Faults of where crewAI's knowledge is kept, whichever store that is."""
+        return self._store("knowledge")
+
+    def _store(self, title: str) -> StoreFaults:
+        store = StoreFaults(title)
+        self._stores.append(store)
+        self.before_store(store)  # only now, because it imports a database
+        return store
 
     def tool(self, name: str) -> ToolFaults:
         """Faults of a tool, by the name that it has in the code or that models see."""
-        return self._tools.setdefault(_as_tool(name), ToolFaults(f"tool {name!r}"))
+        return self._tools.setdefault(_as_tool(checked_name("tool", name)), ToolFaults(f"tool {name!r}"))
 
     def llm(self, *, agent: str | None = None, task: str | None = None) -> LLMFaults:
         """Faults of the model that an agent asks, by its role; of those that a task asks; without either of any."""
-        who = ", ".join(f"{kind} {name!r}" for kind, name in (("agent", agent), ("task", task)) if name is not None)
+        named = [(kind, name) for kind, name in (("agent", agent), ("task", task)) if name is not None]
+        who = ", ".join(f"{kind} {checked_name('llm', name)!r}" for kind, name in named)
         faults = LLMFaults(f"LLM of {who}" if who else "LLM", agent, task)
         self._llms.append(faults)
         return faults
@@ -177,10 +187,10 @@ class Faults:
             target = self._tools.get(_as_tool(name))
             return None if target is None else target.take()
 
-    def of_memory(self) -> Fault | None:
-        """The fault that a use of memory runs into."""
+    def of_store(self, store: StoreFaults) -> Fault | None:
+        """The fault that a use of a store runs into."""
         with self._lock:
-            return self.memory.take()
+            return store.take()
 
     def reply_to(self, request: Request) -> Reply | None:
         """The fault that a request to a model runs into, as the reply to it."""
@@ -198,7 +208,7 @@ class Faults:
         """What to say of faults that never came about, if there are any."""
         unused = [
             fault
-            for target in (*self._tools.values(), *self._llms, *([self.memory] if "memory" in vars(self) else ()))
+            for target in (*self._tools.values(), *self._llms, *self._stores)
             for fault in target.faults
             if fault.is_unused
         ]
@@ -209,17 +219,21 @@ class Faults:
         )
 
     def _hints(self) -> list[str]:
-        wanted = [("tool", name, _as_tool) for name in self._tools]
-        hints = []
-        for kind, name, same in wanted:
-            if name not in map(same, self._seen[kind]):
-                hints.append(f"no {kind} {name!r} ran;{did_you_mean(name, self._seen[kind])}")
-        return hints
+        ran = self._seen["tool"]
+        missing = self._tools.keys() - map(_as_tool, ran)
+        hints = {name: did_you_mean(name, ran) for name in sorted(missing)}
+        return [f"no tool {name!r} ran{hint and f';{hint}'}" for name, hint in hints.items()]
 
     def _what_ran(self) -> str:
         return "; ".join(
             f"{kind}s that ran: {', '.join(sorted(names)) or 'none'}" for kind, names in self._seen.items()
         )
+
+
+def _checked_seconds(what: str, seconds: float) -> None:
+    """Raise ``ValueError`` for what is no length of time."""
+    if type(seconds) not in (int, float) or not seconds >= 0:
+        raise ValueError(f"{what}({seconds!r}): seconds cannot be negative, or no number")
 
 
 def _as_tool(name: str) -> str:

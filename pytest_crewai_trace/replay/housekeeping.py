@@ -30,7 +30,8 @@ def ready_made(call: Call, purpose: str | None) -> Any:
         return _within(_knowledge_prompts()[1], "{task_prompt}", call)
     if purpose != MEMORY:
         return None
-    fields = (_memory_model(call) or object).__dict__.get("__pydantic_fields__", {})
+    wanted = _memory_model(call)
+    fields = wanted.model_fields if wanted is not None else {}
     if "memories" in fields:
         return {"memories": [_within(_memory_prompts()[1], "{content}", call)]}
     return {"suggested_scope": "/"} if "suggested_scope" in fields else {}

@@ -1,4 +1,4 @@
-"""Where faults of tools and of memory come into a run, and where crewAI waits before it tries again."""
+"""Where faults of tools, memory and knowledge come into a run, and where crewAI waits before it tries again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_crewai_trace.replay.patches import subclasses
 from pytest_crewai_trace.replay.reply import unraised
 
 if TYPE_CHECKING:
-    from pytest_crewai_trace.replay.fault import Fault, Faults
+    from pytest_crewai_trace.replay.fault import Fault, Faults, StoreFaults
     from pytest_crewai_trace.replay.patches import Patches
 
 # What runs by way of another method of it is hit once.
@@ -37,14 +37,54 @@ def place_tool_faults(patches: Patches, faults: Faults) -> None:
                 patches.replace(cls, name, lambda original: _faulty(original, fault_of))
 
 
-def place_memory_faults(patches: Patches, faults: Faults) -> None:
-    """Stand before crewAI's stores of memories. A store of the user's own is not known here."""
-    from crewai.memory.storage.backend import StorageBackend
-    from crewai.memory.storage.lancedb_storage import LanceDBStorage
+def place_store_faults(patches: Patches, faults: Faults, store: StoreFaults) -> None:
+    """Stand before the stores of memory, or of knowledge: those of crewAI and those of the user's own."""
 
-    for name, method in vars(LanceDBStorage).items():
-        if inspect.isfunction(method) and not name.startswith("_") and hasattr(StorageBackend, name):
-            patches.replace(LanceDBStorage, name, lambda original: _faulty(original, lambda store: faults.of_memory()))
+    def make_faulty(original: Any) -> Any:
+        return _faulty(original, lambda target: faults.of_store(store))
+
+    place = {"memory": _place_memory_faults, "knowledge": _place_knowledge_faults}[store.title]
+    place(patches, make_faulty)
+
+
+def _place_memory_faults(patches: Patches, make_faulty: Callable[[Any], Any]) -> None:
+    """A store of memories may be of any class: what a memory has is known when the memory is used."""
+    from crewai.memory.storage.backend import StorageBackend
+    from crewai.memory.unified_memory import Memory
+
+    known: set[type] = {StorageBackend}
+
+    def make_watched(original: Any) -> Any:
+        @functools.wraps(original)
+        def use(memory: Any, *args: Any, **kwargs: Any) -> Any:
+            for cls in type(getattr(memory, "_storage", None)).__mro__:
+                if cls not in known:
+                    known.add(cls)
+                    _replace_methods(patches, cls, StorageBackend, make_faulty)
+            return original(memory, *args, **kwargs)
+
+        return use
+
+    _replace_methods(patches, Memory, Memory, make_watched)
+
+
+def _place_knowledge_faults(patches: Patches, make_faulty: Callable[[Any], Any]) -> None:
+    """crewAI's store of knowledge asks a client of Chroma or Qdrant, and makes of its errors what it makes of them."""
+    from crewai.knowledge.storage.base_knowledge_storage import BaseKnowledgeStorage
+    from crewai.knowledge.storage.knowledge_storage import KnowledgeStorage
+    from crewai.rag.chromadb.client import ChromaDBClient  # noqa: F401 - one of the subclasses
+    from crewai.rag.core.base_client import BaseClient
+
+    for base in (BaseClient, BaseKnowledgeStorage):
+        for cls in subclasses(base) - {KnowledgeStorage}:
+            _replace_methods(patches, cls, base, make_faulty)
+
+
+def _replace_methods(patches: Patches, cls: type, protocol: type, make: Callable[[Any], Any]) -> None:
+    """Replace the methods that a class itself has of what a protocol, or a base, says that there is."""
+    for name, method in tuple(vars(cls).items()):
+        if inspect.isfunction(method) and not name.startswith(("_", "model_")) and hasattr(protocol, name):
+            patches.replace(cls, name, make)
 
 
 def place_waits(patches: Patches, waits: list[float]) -> None:

@@ -10,12 +10,12 @@ import functools
 import ipaddress
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_crewai_trace.errors import NetworkBlockedError
-from pytest_crewai_trace.replay.callers import who_is_here
+from pytest_crewai_trace.replay.callers import is_crewais_own, reaches_somebody, who_is_here
 from pytest_crewai_trace.replay.patches import Patches
 
 _LOOPBACK_NAMES = frozenset({"", "localhost", "localhost.localdomain", "ip6-localhost", "broadcasthost"})
@@ -36,13 +36,23 @@ class Attempt:
 class NetworkBlock:
     """No connections but to this machine and to the hosts in ``allow``, from ``start()`` to ``stop()``.
 
-    ``attempts`` are those that were refused, with ``NetworkBlockedError``. ``because`` says why there is no network,
-    and ``instead`` what a test that needs it can do.
+    ``attempts`` are those that were refused, with ``NetworkBlockedError``; with ``ConnectionRefusedError`` where that
+    would reach nobody. ``because`` says why there is no network, and ``instead`` what a test that needs it can do.
+    What crewAI itself wants of its ``own`` hosts is refused, and not told. ``detached`` is as for ``reaches_somebody``.
     """
 
-    def __init__(self, because: str, instead: str, allow: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        because: str,
+        instead: str,
+        allow: Collection[str] = (),
+        own: Collection[str] = (),
+        detached: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.because, self.instead = because, instead
         self.allow = frozenset(host.casefold() for host in allow)
+        self._own = frozenset(own)
+        self._detached = detached
         self.attempts: list[Attempt] = []
         self._addresses: set[str] = set()  # of the allowed hosts that were looked up
         self._patches = Patches()
@@ -128,9 +138,12 @@ class NetworkBlock:
         return mapped.is_loopback or mapped.is_unspecified or host in self._addresses
 
     def _refuse(self, host: str, port: int | None) -> None:
+        if host in self._own and is_crewais_own():
+            raise ConnectionRefusedError(f"{self.because}; crewAI does without {host}")
         attempt = Attempt(host, port, who_is_here())
         self.attempts.append(attempt)
-        raise NetworkBlockedError(f"{self.because}, but a connection was tried to {attempt}. {self.instead}")
+        told = f"{self.because}, but a connection was tried to {attempt}. {self.instead}"
+        raise NetworkBlockedError(told) if reaches_somebody(self._detached) else ConnectionRefusedError(told)
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

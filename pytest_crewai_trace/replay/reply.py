@@ -107,6 +107,39 @@ def unraised(error: BaseException | type[BaseException]) -> BaseException:
     return error.with_traceback(None)
 
 
+def checked_name(method: str, name: str) -> str:
+    """The name of an agent, task or tool that a test gives to a method.
+
+    Raises:
+        TypeError: it is no text.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"{method}() takes a name, not {name!r}")
+    return name
+
+
+def checked_times(times: int, least: str) -> int:
+    """How often a test wants something; ``least`` says that it is at least once.
+
+    Raises:
+        ValueError: it is less, or no number.
+    """
+    if type(times) is not int or times < 1:
+        raise ValueError(f"times={times!r}: {least}")
+    return times
+
+
+def checked_error(error: BaseException | type[BaseException]) -> BaseException | type[BaseException]:
+    """The exception that a test gives to ``fail()``.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if isinstance(error, BaseException) or (isinstance(error, type) and issubclass(error, BaseException)):
+        return error
+    raise TypeError(f"fail() takes an exception, not {error!r}")
+
+
 USAGE_FIELDS = ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
 
 

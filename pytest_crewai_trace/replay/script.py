@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.errors import ScriptError, did_you_mean
 from pytest_crewai_trace.replay.housekeeping import MEMORY, ready_made
-from pytest_crewai_trace.replay.reply import MOST_SHOWN, Reply, Request, checked_usage, folded
+from pytest_crewai_trace.replay.reply import (
+    MOST_SHOWN,
+    Reply,
+    Request,
+    checked_error,
+    checked_name,
+    checked_times,
+    checked_usage,
+    folded,
+)
 from pytest_crewai_trace.trace.render import one_line
 from pytest_crewai_trace.trace.span import ToolCall
 
@@ -63,7 +72,7 @@ class Replies:
         Raises:
             TypeError: not a sequence of texts.
         """
-        if isinstance(chunks, str) or not all(isinstance(chunk, str) for chunk in chunks):
+        if not isinstance(chunks, list | tuple) or not all(isinstance(chunk, str) for chunk in chunks):
             raise TypeError(f"stream() takes a list of texts, not {chunks!r}")
         return self._add(
             Reply(
@@ -77,7 +86,7 @@ class Replies:
 
     def call_tool(self, name: str, /, **arguments: Any) -> Self:
         """Ask for one tool call."""
-        return self.call_tools(ToolCall(name, arguments))
+        return self.call_tools(ToolCall(checked_name("call_tool", name), arguments))
 
     def call_tools(
         self,
@@ -104,13 +113,8 @@ class Replies:
         Raises:
             TypeError: not an exception. ValueError: a number of times below one.
         """
-        if times < 1:
-            raise ValueError(f"times={times!r}: a model fails at least once")
-        is_error = isinstance(error, BaseException) or (isinstance(error, type) and issubclass(error, BaseException))
-        if not is_error:
-            raise TypeError(f"fail() takes an exception, not {error!r}")
-        for _ in range(times):
-            self._add(Reply(error=error))
+        for _ in range(checked_times(times, "a model fails at least once")):
+            self._add(Reply(error=checked_error(error)))
         return self
 
     def default(self, content: Content) -> Self:
@@ -119,6 +123,9 @@ class Replies:
         return self
 
     def _add(self, reply: Reply) -> Self:
+        for name in ("thinking", "finish_reason"):
+            if not isinstance(value := getattr(reply, name), str | None):
+                raise TypeError(f"{name}={value!r} is no text")
         self.left.append(reply)
         self.given += 1
         return self
@@ -166,13 +173,22 @@ class Script(Replies):
         return ScriptedLLM("openai/gpt-4o-mini")
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._llm, name)
+        try:
+            return getattr(self._llm, name)
+        except AttributeError:
+            raise AttributeError(f"crewai_llm has no {name!r};{did_you_mean(name, _names())}") from None
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "usage":
+            checked_usage(value)
+        elif name == "function_calling" and not isinstance(value, bool | None):
+            raise TypeError(f"function_calling={value!r}; valid: True, False, None")
         if name in _OWN or name.startswith("_"):
             object.__setattr__(self, name, value)
+        elif hasattr(self._llm, name) or not (hint := did_you_mean(name, _names())):
+            setattr(self._llm, name, value)  # as crewAI does with a model
         else:
-            setattr(self._llm, name, value)
+            raise AttributeError(f"crewai_llm has no {name!r};{hint}")
 
     def __copy__(self) -> Any:
         return self._llm.model_copy()
@@ -182,11 +198,11 @@ class Script(Replies):
 
     def agent(self, role: str) -> Replies:
         """The replies to one agent, by its role."""
-        return self._agents.setdefault(folded(role), Replies(f"agent {role!r}"))
+        return self._agents.setdefault(folded(checked_name("agent", role)), Replies(f"agent {role!r}"))
 
     def task(self, name: str) -> Replies:
         """The replies to whoever works on one task, by its name, or its description where it has none."""
-        return self._tasks.setdefault(folded(name), Replies(f"task {name!r}"))
+        return self._tasks.setdefault(folded(checked_name("task", name)), Replies(f"task {name!r}"))
 
     def when(self, condition: Condition) -> Replies:
         """The replies to requests of which ``condition(request)`` is true."""
@@ -272,18 +288,15 @@ class Script(Replies):
 
     def _nothing_left(self, request: Request, candidates: list[Replies]) -> str:
         had = ", ".join(f"{replies.title}: {replies.given}" for replies in candidates if replies.given)
-        others = {replies.title: len(replies.left) for replies in self._all() if replies.left}
+        others = ", ".join(f"{replies.title}: {len(replies.left)}" for replies in self._all() if replies.left)
         hint = ""
         if request.agent is not None and folded(request.agent) not in self._agents:
             hint = did_you_mean(request.agent, [replies.title[7:-1] for replies in self._agents.values()])
         return (
-            f"crewai_llm has no reply left for {request.who}, request {request.number}:"
-            f" {one_line(request.text, MOST_SHOWN)!r}. Given were {had or 'none'}"
-            + (
-                f"; left for others are {', '.join(f'{title}: {count}' for title, count in others.items())}"
-                * bool(others)
-            )
-            + f".{hint} Add one with .reply(...), or one for all with .default(...)."
+            f"crewai_llm has no reply left for {request.who}, request {request.number}: "
+            f"{one_line(request.text, MOST_SHOWN)!r}. "
+            f"Given were {had or 'none'}{f'; left for others are {others}' if others else ''}.{hint} "
+            "Add one with .reply(...), or one for all with .default(...)."
         )
 
     def _not_seen(self, replies: Replies) -> str:
@@ -304,6 +317,10 @@ class Script(Replies):
 
 
 _OWN = ("requests", "function_calling", "usage", "memory", "knowledge", "problems", "title", "left", "given")
+
+
+def _names() -> list[str]:
+    return [*_OWN, *(name for name in dir(Script) if not name.startswith("_"))]
 
 
 def answerable(content: Content) -> Content:

@@ -50,7 +50,7 @@ class Seam:
         self.faults = faults
         inject.place_tool_faults(self._patches, faults)
         faults.waits = self.waits
-        faults.before_memory = lambda: inject.place_memory_faults(self._patches, faults)
+        faults.before_store = lambda store: inject.place_store_faults(self._patches, faults, store)
 
     def start(self) -> None:
         """Stand between crewAI and its models."""

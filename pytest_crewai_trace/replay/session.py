@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import os
+from collections.abc import Generator, Iterable, Iterator
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, cast
 
 import pytest
 
-from pytest_crewai_trace.errors import ReplayError
+from pytest_crewai_trace import session as tracing
+from pytest_crewai_trace.errors import NetworkBlockedError, ReplayError
 from pytest_crewai_trace.replay.callers import is_library
 from pytest_crewai_trace.replay.fault import Faults
 from pytest_crewai_trace.replay.network import NetworkBlock
@@ -18,12 +20,12 @@ from pytest_crewai_trace.replay.seam import Seam
 from pytest_crewai_trace.settings import FAULTS, SCRIPT, SETTINGS, network_allowed
 
 _NAME = "crewai_trace_replay"
-INSTEAD = (
+_INSTEAD = (
     'Give the tool a stand-in, or let it through with @pytest.mark.crewai_network(allow=["host"]), or all of it with '
     "crewai_network(block=False) or ini crewai_block_network = false."
 )
 # Where crewAI's own traffic goes, which the guard keeps out of tests, unless it is switched off.
-CREWAIS_OWN = ("telemetry.crewai.com", "app.crewai.com", "pypi.org")
+_CREWAIS_OWN = ("telemetry.crewai.com", "app.crewai.com", "pypi.org")
 
 
 class Prepared:
@@ -33,17 +35,16 @@ class Prepared:
         self.item = item
         self.seam = Seam()
         self.block: NetworkBlock | None = None
+        self._environment = pytest.MonkeyPatch()
         self.is_checked = False
         self.is_over = False
 
     def script(self) -> Script:
         if self.seam.script is None:
             self.seam.use_script(Script())
-            settings = self.item.config.stash[SETTINGS]
-            allowed = network_allowed(self.item, settings)
-            if allowed is not None:
-                allowed += () if settings.guard else CREWAIS_OWN
-                self.block = NetworkBlock("this test has a script and no network", INSTEAD, allowed)
+            without_price_list(self._environment)
+            self.block = block_of(self.item, "this test has a script and no network")
+            if self.block is not None:
                 self.block.start()
         return cast("Script", self.seam.script)
 
@@ -70,15 +71,15 @@ class Prepared:
             if told := self.broken() or self.unused():
                 pytest.fail(told, pytrace=False)
 
-    def instead_of(self, error: Exception) -> ReplayError | None:
+    def instead_of(self, error: BaseException) -> BaseException | None:
         """What the run asked for in vain, if it did, rather than what crewAI made of it."""
         broken = self.broken()
-        if broken is None:
+        ours = first_of(error, (ReplayError, NetworkBlockedError))
+        if broken is None or (ours is None and not isinstance(error, Exception)):
             return None
         self.is_checked = True
-        ours = next((link for link in _chain(error) if isinstance(link, ReplayError)), None)
         if ours is None:
-            ours = ReplayError(broken)
+            ours = (ReplayError if self.block is None or not self.block.attempts else NetworkBlockedError)(broken)
             ours.__cause__ = error
         # The way through crewAI explains nothing; the test's line and the user's own code do.
         return ours.with_traceback(without_libraries(error.__traceback__) or error.__traceback__)
@@ -89,6 +90,7 @@ class Prepared:
             if self.block is not None:
                 self.block.stop()
             self.seam.stop()
+            self._environment.undo()
 
 
 PREPARED: pytest.StashKey[Prepared] = pytest.StashKey()
@@ -96,8 +98,6 @@ PREPARED: pytest.StashKey[Prepared] = pytest.StashKey()
 
 def start(config: pytest.Config) -> ReplaySession:
     """Be ready for tests that ask; at most once in a session. Tracing comes along: it guards, and shows what failed."""
-    from pytest_crewai_trace import session as tracing
-
     session = cast("ReplaySession | None", config.pluginmanager.get_plugin(_NAME))
     if session is None:
         tracing.start(config)
@@ -108,11 +108,7 @@ def start(config: pytest.Config) -> ReplaySession:
 
 def prepared(request: pytest.FixtureRequest) -> Prepared:
     """What is prepared for the test that asks."""
-    if find_spec("crewai") is None:
-        pytest.fail(
-            f"the fixture {request.fixturename} needs crewAI, which is not installed here: pip install crewai",
-            pytrace=False,
-        )
+    tracing.require_crewai(request)
     found = request.node.stash.get(PREPARED, None)
     if found is None or found.is_over:  # asked for by getfixturevalue(), which collection cannot see
         found = start(request.config).begin(request.node)
@@ -120,12 +116,44 @@ def prepared(request: pytest.FixtureRequest) -> Prepared:
     return cast("Prepared", found)
 
 
+def block_of(item: pytest.Item, because: str, besides: Iterable[str] = ()) -> NetworkBlock | None:
+    """What keeps a test off the network, but for the hosts that are let through; None where all may be reached."""
+    settings = item.config.stash[SETTINGS]
+    allowed = network_allowed(item, settings)
+    if allowed is None:
+        return None
+    recording = tracing.start(item.config).recording
+    let, own = ((), _CREWAIS_OWN) if settings.guard else (_CREWAIS_OWN, ())
+    return NetworkBlock(
+        because,
+        _INSTEAD,
+        (*allowed, *besides, *let),
+        own,
+        lambda: recording.current is None or recording.in_asynchronous_task(),
+    )
+
+
+def without_price_list(patch: pytest.MonkeyPatch) -> None:
+    """LiteLLM asks GitHub for its prices when it is imported, in whichever test of a run that is, and does without."""
+    if "LITELLM_LOCAL_MODEL_COST_MAP" not in os.environ:
+        patch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+
+def first_of(error: BaseException | None, kinds: tuple[type[BaseException], ...]) -> BaseException | None:
+    """The first error of some kinds among an error and what it came of."""
+    return next((link for link in _chain(error) if isinstance(link, kinds)), None)
+
+
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what it came of, and what it is a group of."""
     seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
+    todo = [error]
+    while todo:
+        error = todo.pop()
+        if error is not None and id(error) not in seen:
+            seen.add(id(error))
+            yield error
+            todo += [*getattr(error, "exceptions", ()), error.__cause__ or error.__context__]
 
 
 def without_libraries(trace: TracebackType | None) -> TracebackType | None:
@@ -183,7 +211,9 @@ class ReplaySession:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         try:
             outcome = yield
-        except Exception as error:
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            raise
+        except BaseException as error:
             prepared = item.stash.get(PREPARED, None)
             told = None if prepared is None else prepared.instead_of(error)
             if told is None:

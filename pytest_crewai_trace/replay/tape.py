@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -13,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.errors import CassetteError
 from pytest_crewai_trace.replay.body import Body, BodyError, asked_body, body_of, unpacked
+from pytest_crewai_trace.replay.callers import reaches_somebody
 from pytest_crewai_trace.replay.cassette import Call, Reply, Request
 from pytest_crewai_trace.replay.handwritten import LayoutError
 from pytest_crewai_trace.replay.matching import Index, InOrder, Who, key_of
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from pytest_crewai_trace.trace.redact import Redactor
 
 _CLAIM, _ORDER = "_crewai_claim", "_crewai_order"  # what we keep on vcrpy's requests
@@ -135,10 +133,9 @@ class Tape:
         with self._lock:
             problem = CassetteError(self._explain(self.clean(request), who, number))
             self.problems.append(problem)
-        if _reaches_somebody() and not self._detached():
+        if reaches_somebody(self._detached):
             raise problem
-        # What is no Exception would end a bare thread unseen, and crewAI would wait for its result for ever. This is
-        # an answer that no client asks for a second time; the test fails with the problem when it ends.
+        # An answer that no client asks for a second time; the test fails with the problem when it ends.
         asked.__dict__[_CLAIM] = Call("", who[0], who[1], request, _NO_REPLY)
         return True
 
@@ -229,19 +226,6 @@ _NO_REPLY = Reply(
         },
     ),
 )
-_CARRIERS = ("concurrent.futures", "anyio.")
-
-
-def _reaches_somebody() -> bool:
-    """Whether an exception that is no ``Exception`` gets from here to whoever waits for the result."""
-    if threading.current_thread() is threading.main_thread():
-        return True
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as documented
-    while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith(_CARRIERS):
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _data_of(asked: Any) -> bytes:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import gzip
 import hashlib
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.errors import CrewaiTraceError, TraceDocumentError
+from pytest_crewai_trace.files import PRIVATE, replacing
 from pytest_crewai_trace.publish.links import page_of
 from pytest_crewai_trace.report.target import GENERATOR, check, key
 from pytest_crewai_trace.report.totals import Totals
@@ -78,7 +77,8 @@ def write(
         run=run.packed,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, parts)
+    with replacing(path, PRIVATE) as file:
+        file.writelines(part.encode() for part in parts)
     return Written(len(run.tests), tuple(run.skipped))
 
 
@@ -91,19 +91,6 @@ def _policy(script: str, style: str) -> str:
         f"default-src 'none'; script-src 'sha256-{script_hash}'; style-src 'sha256-{style_hash}'; img-src data:;"
         " base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
-
-
-def _replace(path: Path, parts: Iterable[str]) -> None:
-    temporary = path.with_name(f".writing-{os.getpid()}-{path.name[-100:]}")
-    opened = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    try:
-        with open(opened, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(parts)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 class _Run:

@@ -6,51 +6,23 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_crewai_trace.snapshot.text import Entry
+    from pytest_crewai_trace.snapshot.reading import Entry
 
-T = TypeVar("T")
 Pair = tuple["Entry | None", "Entry | None"]  # of the stored tree, of the new one
+_KEYS: tuple[Callable[[Entry], Hashable], ...] = (
+    lambda entry: entry,  # the same object, where all that is inside is equal too
+    lambda entry: (entry.kind, entry.name),
+    lambda entry: entry.kind,
+)
 _SMALL = 120  # of so many, each is compared with each
 
 
-class Alignment:
-    """The two trees, level by level."""
-
-    def __init__(self, stored: list[Entry], made: list[Entry]) -> None:
-        self._digests: dict[int, int] = {}
-        numbers: dict[tuple[object, ...], int] = {}
-        for roots in (stored, made):
-            self._number(roots, numbers)
-        self.roots = self.pairs(stored, made)
-
-    def _number(self, roots: list[Entry], numbers: dict[tuple[object, ...], int]) -> None:
-        """Give equal subtrees equal numbers, from the innermost out."""
-        found: list[Entry] = []
-        stack = list(roots)
-        while stack:
-            entry = stack.pop()
-            found.append(entry)
-            stack.extend(entry.children)
-        for entry in reversed(found):
-            inside = tuple(self._digests[id(child)] for child in entry.children)
-            key = (entry.kind, entry.name, tuple(entry.facts.items()), inside)
-            self._digests[id(entry)] = numbers.setdefault(key, len(numbers))
-
-    def equal(self, one: Entry, other: Entry) -> bool:
-        """Whether two spans and all that is inside them are the same."""
-        return self._digests[id(one)] == self._digests[id(other)]
-
-    def pairs(self, stored: Sequence[Entry], made: Sequence[Entry]) -> list[Pair]:
-        """Children of one span beside each other; ``None`` beside one that the other side does not have."""
-        keys: tuple[Callable[[Entry], Hashable], ...] = (
-            lambda entry: self._digests[id(entry)],
-            lambda entry: (entry.kind, entry.name),
-            lambda entry: entry.kind,
-        )
-        return list(_pairs(stored, made, keys))
+def pairs(stored: Sequence[Entry], made: Sequence[Entry]) -> list[Pair]:
+    """Spans of one ``Reading`` beside each other; ``None`` beside one that the other side does not have."""
+    return list(_pairs(stored, made, _KEYS))
 
 
 def _pairs(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_crewai_trace.errors import plural
+from pytest_crewai_trace.snapshot.align import pairs as beside
 
 if TYPE_CHECKING:
-    from pytest_crewai_trace.snapshot.align import Alignment, Pair
-    from pytest_crewai_trace.snapshot.text import Entry
+    from pytest_crewai_trace.snapshot.align import Pair
+    from pytest_crewai_trace.snapshot.reading import Entry
 
 # What an agent did; everything else that a fact says is detail.
 _BEHAVIOUR = frozenset({"arguments", "attempt", "cached", "error", "outcome", "passed", "ready", "route", "status"})
@@ -43,18 +44,18 @@ class Changes:
         return _counted(self.details)
 
 
-def changes(alignment: Alignment) -> Changes:
-    """What changed from the stored tree to the new one."""
+def changes(before: Sequence[Entry], now: Sequence[Entry]) -> Changes:
+    """What changed from the stored tree to the new one, of one ``Reading``."""
     found = Changes()
-    stack: list[tuple[Entry | None, list[Pair]]] = [(None, alignment.roots)]
+    stack: list[tuple[Entry | None, list[Pair]]] = [(None, beside(before, now))]
     while stack:
         parent, pairs = stack.pop()
         _children(found, parent, pairs)
         deeper: list[tuple[Entry | None, list[Pair]]] = []
         for stored, made in pairs:
-            if stored is not None and made is not None and not alignment.equal(stored, made):
+            if stored is not None and made is not None and stored is not made:
                 _facts(found, stored, made, parent)
-                deeper.append((made, alignment.pairs(stored.children, made.children)))
+                deeper.append((made, beside(stored.children, made.children)))
         stack.extend(reversed(deeper))
     return found
 
@@ -69,14 +70,15 @@ def _children(found: Changes, parent: Entry | None, pairs: list[Pair]) -> None:
     moved = _moved(gone, new)
     before = {(stored.kind, stored.name) for stored, _ in pairs if stored is not None}
     now = {(made.kind, made.name) for _, made in pairs if made is not None}
-    elsewhere = {id(entry) for pair in moved for entry in pair}
+    # Counted, as equal spans are one object.
+    from_here, to_here = Counter(stored for stored, _ in moved), Counter(made for _, made in moved)
     for stored, made in pairs:
         if made is None and stored is not None:
-            if stored.kind != "llm" and id(stored) not in elsewhere:
+            if stored.kind != "llm" and not _taken(from_here, stored):
                 found.acts.append(_gone(stored, parent, is_left=(stored.kind, stored.name) in now))
         elif stored is None and made is not None:
             found.errors += [_failed(entry, parent) for entry in _failures(made)]
-            if made.kind != "llm" and id(made) not in elsewhere:
+            if made.kind != "llm" and not _taken(to_here, made):
                 found.acts.append(_new(made, parent, is_known=(made.kind, made.name) in before))
         elif stored is not None and made is not None and stored.name != made.name:
             found.size += 1
@@ -94,14 +96,20 @@ def _llm_calls(found: Changes, parent: Entry | None, pairs: list[Pair]) -> None:
         found.acts.append(f"{who}{calls} instead of {before}" if who else f"{calls} instead of {before}")
 
 
+def _taken(counts: Counter[Entry], entry: Entry) -> bool:
+    """Whether there was one more of it."""
+    counts[entry] -= 1
+    return counts[entry] >= 0
+
+
 def _moved(gone: list[Entry], new: list[Entry]) -> list[tuple[Entry, Entry]]:
     """Those that did the same, in another place among the same spans."""
-    left: dict[tuple[str, str, str], list[Entry]] = {}
+    left: dict[object, list[Entry]] = {}
     for entry in gone:
-        left.setdefault((entry.kind, entry.name, str(entry.facts)), []).append(entry)
+        left.setdefault(entry.own, []).append(entry)
     moved = []
     for entry in new:
-        others = left.get((entry.kind, entry.name, str(entry.facts)))
+        others = left.get(entry.own)
         if others:
             moved.append((others.pop(0), entry))
     return [(stored, made) for stored, made in moved if made.kind != "llm"]

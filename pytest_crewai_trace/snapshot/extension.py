@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from dataclasses import dataclass, field
@@ -13,8 +12,10 @@ from syrupy.extensions.base import AbstractSyrupyExtension
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from pytest_crewai_trace.errors import HookError
+from pytest_crewai_trace.files import SHARED, FileRefusedError, replacing, text_of
 from pytest_crewai_trace.snapshot.facts import Custom
 from pytest_crewai_trace.snapshot.options import Options
+from pytest_crewai_trace.snapshot.reading import Entry, Reading
 from pytest_crewai_trace.snapshot.text import Snapshot, SnapshotFileError
 from pytest_crewai_trace.trace.redact import Redactor
 
@@ -61,16 +62,25 @@ class Compared:
 class Rendered(str):
     """The text of a snapshot, which knows what it was made of."""
 
-    __slots__ = ("options", "snapshot")
+    __slots__ = ("options", "reading", "snapshot")
     options: Options
+    reading: Reading
     snapshot: Snapshot
 
     @classmethod
     def of(cls, compared: Compared) -> Rendered:
         snapshot = compared.snapshot()
         made = cls(snapshot.write())
-        made.snapshot, made.options = snapshot, compared.options
+        made.snapshot, made.options, made.reading = snapshot, compared.options, Reading()
         return made
+
+    def beside(self, stored: Snapshot) -> tuple[list[Entry], list[list[Entry]]]:
+        """Its tree, and that of each stored variant.
+
+        Raises:
+            SnapshotFileError: a line of a variant is neither a span nor a fact, or stands where none can.
+        """
+        return self.reading.tree(self.snapshot.variants[0], is_ours=True), self.reading.trees(stored)
 
 
 def file_name(name: str) -> str:
@@ -104,7 +114,7 @@ class TraceSnapshotExtension(SingleFileSnapshotExtension):
         is_accepted = made.variants[0] in stored.variants and len(stored.variants) <= serialized_data.options.variants
         if stored.level == made.level and is_accepted:
             return True
-        stored.trees()
+        serialized_data.beside(stored)
         return False
 
     @classmethod
@@ -141,8 +151,12 @@ class TraceSnapshotExtension(SingleFileSnapshotExtension):
         if data.options.variants > 1 and path.exists():
             from pytest_crewai_trace.snapshot.variants import joined
 
-            snapshot = joined(Snapshot.read(_read(path)), snapshot, data.options.variants)
-        _replace(path, snapshot.write())
+            snapshot = joined(Snapshot.read(_read(path)), data)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path, SHARED) as file:
+            file.write(snapshot.write().encode())
+            file.flush()
+            os.fsync(file.fileno())
 
     # The names before syrupy 5.
     _read_snapshot_data_from_location = read_snapshot_data_from_location
@@ -150,28 +164,9 @@ class TraceSnapshotExtension(SingleFileSnapshotExtension):
 
 
 def _read(path: Path) -> str:
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise SnapshotFileError(f"it has {size:,} bytes; at most {MOST_BYTES:,} are read")
     try:
-        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise SnapshotFileError(f"it is not UTF-8 ({error.reason} at byte {error.start})") from None
+        text = text_of(path, MOST_BYTES)
+    except FileRefusedError as error:
+        raise SnapshotFileError(f"it {error}") from None
     Snapshot.read(text)
     return text
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write the whole file or, whatever happens meanwhile, leave the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
-        raise

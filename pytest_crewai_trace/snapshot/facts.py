@@ -46,6 +46,9 @@ _FULL: dict[str, tuple[str, ...]] = {
     "mcp": ("url",),
     "a2a": ("endpoint",),
 }
+# Of these a call shows more than the name, and of those the name is more than ``name``.
+_CALLED = frozenset({"tool", "method", "guardrail", "planning", "reasoning", "human_feedback"})
+_NAMED_BY_MORE = frozenset({"memory", "knowledge", "planning", "a2a", "human_feedback", "skill", "crew"})
 _PLAIN_KEY = re.compile(r"[\w-]{1,60}", re.ASCII)
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
@@ -53,52 +56,49 @@ _NOT_SHOWN = frozenset({"role", "content", "tool_call_id"})  # of a message, apa
 
 # The path of a fact below its span ("arguments.query") and its value: a text, or JSON that has no parts.
 Fact = tuple[str, Any]
+Change = Callable[[str, Any, Strength], Any]  # of a path, its value and what its name says
+_DROPPED = object()
 
 
-def shown_name(span: AnySpan) -> str:
-    """A span's name as the tree has it, on one line."""
+def full_name(span: AnySpan) -> str:
+    """What the tree calls a span, at whatever length."""
+    if span.kind not in _NAMED_BY_MORE:
+        return span.name
     match span.kind:
         case "memory" | "knowledge":
-            name = span.operation
+            return span.operation
         case "planning":
-            name = f"{span.operation} {span.number}"
+            return f"{span.operation} {span.number}"
         case "a2a" | "human_feedback" | "skill":
-            name = f"{span.operation} {span.name}"
+            return f"{span.operation} {span.name}"
         case "crew" if span.operation != "kickoff":
-            name = f"{span.operation} {span.name}"
+            return f"{span.operation} {span.name}"
         case _:
-            name = span.name
-    return one_line(name, _LONGEST_NAME)
+            return span.name
 
 
-def attributes(span: AnySpan, level: int, earlier: list[Message] | None) -> Iterator[tuple[str, Any]]:
+def attributes(span: AnySpan, level: int, earlier: list[Message] | None) -> list[Fact]:
     """The attributes of a span that a level shows; ``earlier`` are the messages of the agent's last LLM call."""
+    found: list[Fact] = []
     if level == 0:
-        return
+        return found
     if span.error is not None or span.status == "error":
-        yield "error", str(span.error or "") or "error"
-    if span.kind in ("flow", "method") and span.paused:
-        yield "status", "paused"
-    elif span.end is None:
-        yield "status", "open"
-    yield from _called(span)
+        found.append(("error", str(span.error or "") or "error"))
+    if span.end is None or span.kind in ("flow", "method"):
+        if span.kind in ("flow", "method") and span.paused:
+            found.append(("status", "paused"))
+        elif span.end is None:
+            found.append(("status", "open"))
+    if span.kind in _CALLED:
+        found += _called(span)
     if level >= 2:
-        for name in _CONTENT.get(span.kind, ()):
-            value = getattr(span, name)
-            if value is not None and not _is_said_already(span, name, value):
-                yield name, value
-        if span.kind == "llm" and span.requested_tool_calls:
-            yield "asks", [{call.name: call.arguments} for call in span.requested_tool_calls]
+        found += _content(span)
     if level >= 3:
-        for name in _FULL.get(span.kind, ()):
-            value = getattr(span, name)
-            if value is not None and value not in ((), {}):
-                yield name, value
-        if span.kind == "llm":
-            yield from _messages(span.messages.to_list(), earlier or [])
+        found += _full(span, earlier or [])
+    return found
 
 
-def _called(span: AnySpan) -> Iterator[tuple[str, Any]]:
+def _called(span: AnySpan) -> Iterator[Fact]:
     if span.kind in ("tool", "guardrail", "reasoning") and span.attempt != 1:
         yield "attempt", span.attempt
     match span.kind:
@@ -116,6 +116,24 @@ def _called(span: AnySpan) -> Iterator[tuple[str, Any]]:
             yield "ready", span.ready
         case "human_feedback" if span.outcome is not None:
             yield "outcome", span.outcome
+
+
+def _content(span: AnySpan) -> Iterator[Fact]:
+    for name in _CONTENT.get(span.kind, ()):
+        value = getattr(span, name)
+        if value is not None and not _is_said_already(span, name, value):
+            yield name, value
+    if span.kind == "llm" and span.requested_tool_calls:
+        yield "asks", [{call.name: call.arguments} for call in span.requested_tool_calls]
+
+
+def _full(span: AnySpan, earlier: list[Message]) -> Iterator[Fact]:
+    for name in _FULL.get(span.kind, ()):
+        value = getattr(span, name)
+        if value is not None and value not in ((), {}):
+            yield name, value
+    if span.kind == "llm":
+        yield from _messages(span.messages.to_list(), earlier)
 
 
 def _is_said_already(span: AnySpan, name: str, value: Any) -> bool:
@@ -172,15 +190,16 @@ class Reader:
         self.options = options
         self.redactor = redactor
         self.custom = custom
-        self.names: dict[str, str] = {}
-        self.keys: dict[str, str] = {}
+        self.has_rules = bool(options.ignore or options.replace)
+        self.names: dict[tuple[str, str], str] = {}
+        self.keys: dict[str, tuple[str, Strength]] = {}
 
     def name(self, span: AnySpan) -> str:
-        """The span's name, redacted."""
-        name = shown_name(span)
-        clean = self.names.get(name)
+        """The span's name as the tree has it, redacted."""
+        name = full_name(span)
+        clean = self.names.get((span.kind, name))
         if clean is None:
-            clean = self.names[name] = self.redactor.text(name, f"{span.kind}.name")
+            clean = self.names[span.kind, name] = self.redactor.text(one_line(name, _LONGEST_NAME), f"{span.kind}.name")
         return clean
 
     def leaves_out(self, above: list[tuple[str, str]]) -> bool:
@@ -189,36 +208,53 @@ class Reader:
 
     def facts(self, span: AnySpan, above: list[tuple[str, str]], earlier: list[Message] | None) -> list[Fact]:
         """The facts of a span, in an order that does not depend on the run."""
-        if self.level == 0:
-            return []
+        made: list[Fact] = []
+        changed = self._changed(above) if self.has_rules else None
+        for name, value in attributes(span, self.level, earlier):
+            if changed is None and type(value) in _SCALARS:
+                made.append((name, self._clean(value, span.kind, name, Strength.NONE)))
+            else:
+                made += self._parts(span.kind, name, value, changed)
+        return self._customised(made, above) if self.custom.asks_for_paths else made
+
+    def _parts(self, kind: str, path: str, value: Any, changed: Change | None) -> Iterator[Fact]:
+        """What has no parts itself, in the order of keys and places."""
+        # Depth first with a stack of its own, as data may be deeper than Python's recursion.
+        stack: list[tuple[str, Any, Strength]] = [(path, value, Strength.NONE)]
+        while stack:
+            path, item, named = stack.pop()
+            if changed is not None:
+                item = changed(path, item, named)
+                if item is _DROPPED:
+                    continue
+            if isinstance(item, dict) and item:
+                below = [self._below(path, key, item[key], named) for key in sorted(item, key=str)]
+                if changed is None and _SCALARS.issuperset(map(type, item.values())):
+                    for inner in below:
+                        yield inner[0], self._clean(inner[1], kind, inner[0], inner[2])
+                else:
+                    stack += reversed(below)
+            elif isinstance(item, list | tuple) and item and not _is_short(item):
+                is_pair = len(item) == 2 and isinstance(item[0], str)  # as headers are written
+                inside = max(named, strength_of(item[0])) if is_pair else named
+                stack.extend((f"{path}.{place}", inner, inside) for place, inner in reversed([*enumerate(item)]))
+            else:
+                yield path, self._clean(item, kind, path, named)
+
+    def _changed(self, above: list[tuple[str, str]]) -> Change:
+        """What ``ignore`` and ``replace`` make of a value inside of these spans."""
         dropped = [rule.attribute for rule in self.options.ignore if rule.attribute is not None and rule.meets(above)]
         replaced = [(rule.attribute, new) for rule, new in self.options.replace if rule.attribute and rule.meets(above)]
-        made: list[Fact] = []
-        is_plain = not dropped and not replaced
-        # Depth first with a stack of its own, as data may be deeper than Python's recursion.
-        stack: list[tuple[str, Any, Strength]] = []
-        for name, value in attributes(span, self.level, earlier):
-            if is_plain and type(value) in _SCALARS:
-                made.append((name, self._clean(value, span.kind, name, Strength.NONE)))
-                continue
-            stack.append((name, value, Strength.NONE))
-            while stack:
-                path, item, named = stack.pop()
-                if dropped and any(pattern.match(path) for pattern in dropped if pattern is not None):
-                    continue
-                for pattern, new in replaced:
-                    if pattern.match(path):
-                        item = new(self.redactor.value(item, path, named)) if callable(new) else new
-                if isinstance(item, dict) and item:
-                    for key, inner in sorted(item.items(), key=_key_of, reverse=True):
-                        stack.append((f"{path}.{self._key(str(key))}", inner, max(named, strength_of(str(key)))))
-                elif isinstance(item, list | tuple) and item and not _is_short(item):
-                    is_pair = len(item) == 2 and isinstance(item[0], str)  # as headers are written
-                    inside = max(named, strength_of(item[0])) if is_pair else named
-                    stack.extend((f"{path}.{place}", inner, inside) for place, inner in reversed([*enumerate(item)]))
-                else:
-                    made.append((path, self._clean(item, span.kind, path, named)))
-        return self._customised(made, above) if self.custom.asks_for_paths else made
+
+        def changed(path: str, item: Any, named: Strength) -> Any:
+            if any(pattern.match(path) for pattern in dropped):
+                return _DROPPED
+            for pattern, new in replaced:
+                if pattern.match(path):
+                    item = new(self.redactor.value(item, path, named)) if callable(new) else new
+            return item
+
+        return changed
 
     def _clean(self, item: Any, kind: str, path: str, named: Strength) -> Any:
         if named is Strength.NONE:
@@ -242,16 +278,14 @@ class Reader:
             made.append((path, new))
         return made
 
-    def _key(self, key: str) -> str:
-        shown = self.keys.get(key)
-        if shown is None:
+    def _below(self, path: str, key: Any, value: Any, named: Strength) -> tuple[str, Any, Strength]:
+        """What stands under a key: its path, itself, and what the names above it say of it."""
+        key = str(key)
+        known = self.keys.get(key)
+        if known is None:
             clean = self.redactor.text(key)
-            shown = self.keys[key] = clean if _PLAIN_KEY.fullmatch(clean) else inline(clean)
-        return shown
-
-
-def _key_of(pair: tuple[Any, Any]) -> str:
-    return str(pair[0])
+            known = self.keys[key] = (clean if _PLAIN_KEY.fullmatch(clean) else inline(clean), strength_of(key))
+        return f"{path}.{known[0]}", value, max(named, known[1])
 
 
 def _is_short(items: list[Any] | tuple[Any, ...]) -> bool:

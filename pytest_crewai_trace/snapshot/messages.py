@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_crewai_trace.snapshot.align import Alignment, common
+from pytest_crewai_trace.snapshot.align import common, pairs
 from pytest_crewai_trace.snapshot.changes import Changes, changes
-from pytest_crewai_trace.snapshot.text import Entry, Snapshot, SnapshotFileError, entries
+from pytest_crewai_trace.snapshot.reading import Entry, Reading
+from pytest_crewai_trace.snapshot.text import Snapshot, SnapshotFileError
 
 if TYPE_CHECKING:
     import pytest
 
+    from pytest_crewai_trace.snapshot.align import Pair
     from pytest_crewai_trace.snapshot.extension import Rendered
 
 _MOST_LINES = 200  # of the tree
@@ -42,6 +44,8 @@ def _failure(error: Exception, location: str) -> list[str]:
             f"file: {location}",
             "It was left as it is; delete it to have it made anew by --snapshot-update.",
         ]
+    if isinstance(error, OSError):
+        return [f"the snapshot file can be neither read nor written: {error.strerror or error}", f"file: {location}"]
     return [f"{type(error).__name__}: {error}"]
 
 
@@ -52,18 +56,19 @@ def _compared(stored: Snapshot, made: Rendered, *, is_short: bool) -> list[str]:
     if text in stored.variants:
         place = stored.variants.index(text) + 1
         return [f"variant {place} of {len(stored.variants)} accepted ones, but this comparison accepts {most}"]
-    number, alignment, found = nearest(stored, text)
+    best = nearest(stored, made)
+    found = best.changes
     said = _headline(stored, made, found)
     if len(stored.variants) > 1 or most > 1:
         room = "adds it as another" if len(stored.variants) < most else "replaces that one"
-        which = f"{number + 1} of {len(stored.variants)}"
+        which = f"{best.place + 1} of {len(stored.variants)}"
         said += [f"compared with variant {which}, the nearest; an update {room} (variants={most})"]
     for title, sentences in (("behaviour", found.behaviour), ("detail", found.detail)):
         if sentences:
             more = len(sentences) - _MOST_SENTENCES
             said += [f"{title}:", *(f"  {sentence}" for sentence in sentences[:_MOST_SENTENCES])]
             said += [f"  and {more} more"] if more > 0 else []
-    return said if is_short else [*said, "", *_bounded(_tree(alignment))]
+    return said if is_short else [*said, "", *_bounded(_tree(best.stored, best.made))]
 
 
 def _headline(stored: Snapshot, made: Rendered, found: Changes) -> list[str]:
@@ -83,24 +88,27 @@ def _headline(stored: Snapshot, made: Rendered, found: Changes) -> list[str]:
     return [summary, f"also, {versions}"]
 
 
-def nearest(stored: Snapshot, text: str) -> tuple[int, Alignment, Changes]:
-    """The variant with the fewest differences: its place, how it lies beside the new one, and what changed."""
-    made = entries(text)
-    best: tuple[int, Alignment, Changes] | None = None
-    for number, variant in enumerate(stored.trees()):
-        alignment = Alignment(variant, made)
-        found = changes(alignment)
-        if best is None or found.size < best[2].size:
-            best = (number, alignment, found)
-    if best is None:
-        raise SnapshotFileError("there is no variant in it")
-    return best
+class Nearest(NamedTuple):
+    """The variant with the fewest differences, beside the new tree."""
+
+    place: int
+    stored: list[Entry]
+    made: list[Entry]
+    changes: Changes
+
+
+def nearest(stored: Snapshot, made: Rendered) -> Nearest:
+    """The variant with the fewest differences, and what they are."""
+    now, variants = made.beside(stored)
+    found = (Nearest(place, before, now, changes(before, now)) for place, before in enumerate(variants))
+    return min(found, key=lambda one: one.changes.size)
 
 
 def difference(before: str, now: str) -> tuple[Changes, list[str]]:
     """What changed from one tree to another, and both beside each other."""
-    alignment = Alignment(entries(before), entries(now))
-    return changes(alignment), _bounded(_tree(alignment))
+    reading = Reading()
+    stored, made = (reading.tree(text, is_ours=True) for text in (before, now))
+    return changes(stored, made), _bounded(_tree(stored, made))
 
 
 def _bounded(lines: Iterator[str] | list[str]) -> list[str]:
@@ -114,9 +122,9 @@ def _bounded(lines: Iterator[str] | list[str]) -> list[str]:
     return [*kept, f"  ... {left:,} more lines"] if left else kept
 
 
-def _tree(alignment: Alignment) -> Iterator[str]:
+def _tree(before: Sequence[Entry], now: Sequence[Entry]) -> Iterator[str]:
     """The tree: ``-`` stored, ``+`` new; of what is equal, the nearest line on each side."""
-    stack: list[Any] = [iter(_with_context(alignment, alignment.roots))]
+    stack: list[Any] = [_with_context(pairs(before, now))]
     while stack:
         step = next(stack[-1], None)
         if step is None:
@@ -125,7 +133,7 @@ def _tree(alignment: Alignment) -> Iterator[str]:
         mark, stored, made = step
         if mark == "=":
             yield from _facts(stored, made)
-            stack.append(iter(_with_context(alignment, alignment.pairs(stored.children, made.children))))
+            stack.append(_with_context(pairs(stored.children, made.children)))
         elif mark == "...":
             yield f"  {'  ' * min(stored, 40)}..."
         else:
@@ -135,19 +143,18 @@ def _tree(alignment: Alignment) -> Iterator[str]:
                     break
 
 
-def _with_context(alignment: Alignment, pairs: list[Any]) -> Iterator[tuple[str, Any, Any]]:
-    equal = [s is not None and m is not None and alignment.equal(s, m) for s, m in pairs]
-    hidden = 0
-    for place, (stored, made) in enumerate(pairs):
-        if equal[place]:
-            if (place and not equal[place - 1]) or (place + 1 < len(pairs) and not equal[place + 1]):
+def _with_context(sides: list[Pair]) -> Iterator[tuple[str, Any, Any]]:
+    hidden = False
+    for place, (stored, made) in enumerate(sides):
+        if made is not None and stored is made:
+            if any(one is not other for one, other in sides[max(0, place - 1) : place + 2]):
                 yield " ", None, made
-                hidden = 0
+                hidden = False
             elif not hidden:
-                hidden = 1
                 yield "...", made.depth, None
+                hidden = True
             continue
-        hidden = 0
+        hidden = False
         if stored is not None and made is not None:
             yield "=", stored, made
         elif stored is not None:
@@ -166,7 +173,7 @@ def _all_lines(entry: Entry) -> Iterator[str]:
 
 def _facts(stored: Entry, made: Entry) -> Iterator[str]:
     """A span that is on both sides: its line, and the facts that differ."""
-    old, new = next(stored.lines()), next(made.lines())
+    old, new = stored.lines()[0], made.lines()[0]
     yield from [f"  {new}"] if old == new else [f"- {old}", f"+ {new}"]
     for path in {**stored.facts, **made.facts}:
         before = list(stored.lines_of_fact(path)) if path in stored.facts else []

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_crewai_trace.errors import TraceIncompleteError
 from pytest_crewai_trace.snapshot.facts import Custom, Fact, Reader
 from pytest_crewai_trace.snapshot.normalise import Normaliser
-from pytest_crewai_trace.snapshot.text import in_name, indented, lines_of
+from pytest_crewai_trace.snapshot.text import in_lines, in_name, in_one_line, indented
 from pytest_crewai_trace.trace.order import arranged
 from pytest_crewai_trace.trace.trace import Trace
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.snapshot.options import Options
-    from pytest_crewai_trace.trace.messages import Message
     from pytest_crewai_trace.trace.redact import Redactor
-    from pytest_crewai_trace.trace.span import Span
+    from pytest_crewai_trace.trace.span import LLMSpan, Span
     from pytest_crewai_trace.trace.tree import Tree
 
 
@@ -54,27 +53,40 @@ class _Text:
         self.reader = Reader(options, redactor, custom)
         self.normaliser = Normaliser(custom.patterns)
         self.needs_path = bool(options.ignore or options.replace) or custom.asks_for_paths
-        # (name, facts) of each span; None of one that is left out.
-        self.shown: dict[int, tuple[str, list[Fact]] | None] = {}
-        self._read()
+        self.left_out = self._left_out()
+        self.calls_before = self._calls_before() if options.level == "full" else {}
+        # What decided on the order of spans, until it is written.
+        self.known: dict[int, tuple[str, list[Fact]]] = {}
 
-    def _read(self) -> None:
-        earlier: dict[int | None, list[Message]] = {}
-        is_full = self.reader.level == 3
+    def _left_out(self) -> set[int]:
+        """The spans that ``ignore`` means, and those inside them."""
+        found: set[int] = set()
+        if any(rule.attribute is None for rule in self.reader.options.ignore):
+            for number in self._inside():
+                parent = self.tree.spans[number].parent_id
+                if (number != self.root and parent in found) or self.reader.leaves_out(self._path(number)):
+                    found.add(number)
+        return found
+
+    def _calls_before(self) -> dict[int, LLMSpan]:
+        """Of each LLM call the last one of the same agent."""
+        found: dict[int, LLMSpan] = {}
+        last: dict[int | None, LLMSpan] = {}
         for number in self._inside():
             span = self.tree.spans[number]
-            if number != self.root and span.parent_id is not None and self.shown.get(span.parent_id, ()) is None:
-                self.shown[number] = None
-                continue
-            name = self.reader.name(span)
-            above: list[tuple[str, str]] = self._path(number) if self.needs_path else [(span.kind, name)]
-            if self.needs_path and self.reader.leaves_out(above):
-                self.shown[number] = None
-                continue
-            before = earlier.get(span.parent_id) if is_full else None
-            self.shown[number] = (name, self.reader.facts(span, above, before))
-            if is_full and span.kind == "llm":
-                earlier[span.parent_id] = span.messages.to_list()
+            if span.kind == "llm" and number not in self.left_out:
+                if span.parent_id in last:
+                    found[number] = last[span.parent_id]
+                last[span.parent_id] = span
+        return found
+
+    def _of(self, number: int) -> tuple[str, list[Fact]]:
+        """Name and facts of a span."""
+        span = self.tree.spans[number]
+        name = self.reader.name(span)
+        above: list[tuple[str, str]] = self._path(number) if self.needs_path else [(span.kind, name)]
+        before = self.calls_before.get(number)
+        return name, self.reader.facts(span, above, None if before is None else before.messages.to_list())
 
     def _inside(self) -> list[int]:
         """The spans that are read, each after that which it is inside of."""
@@ -93,10 +105,11 @@ class _Text:
 
     def _neutral(self, number: int) -> str:
         """What decides on the order of spans that ran at the same time: what is shown of them, and no more."""
-        shown = self.shown.get(number)
-        if shown is None:
+        if number in self.left_out:
             return ""
-        name, facts = shown
+        if number not in self.known:
+            self.known[number] = self._of(number)
+        name, facts = self.known[number]
         parts = [f"{self.tree.spans[number].kind} {name}", *(f"{path} {value}" for path, value in facts)]
         return self.normaliser.neutral("\n".join(parts))
 
@@ -107,27 +120,32 @@ class _Text:
         stack = [(0, number) for number in reversed(order.get(None, []) if self.root is None else [self.root])]
         while stack:
             depth, number = stack.pop()
-            shown = self.shown.get(number)
-            if shown is None:
+            if number in self.left_out:
                 continue
-            name, facts = shown
+            name, facts = self.known.pop(number) if number in self.known else self._of(number)
             written = names.get(name)
             if written is None:
                 written = names[name] = in_name(self.normaliser.text(name))
             lines.append(f"{indented(depth)}{self.tree.spans[number].kind} {written}")
             if facts:
-                at, below = indented(depth + 1), indented(depth + 2)
-                for path, value in facts:
-                    first, *more = self._lines_of(value)
-                    lines.append(f"{at}{path}: {first}" if first else f"{at}{path}:")
-                    if more:
-                        lines += [below + line for line in more]
-            stack.extend([(depth + 1, child) for child in reversed(order.get(number, ()))])
+                self._write(facts, depth, lines)
+            inside = order.get(number)
+            if inside:
+                stack += [(depth + 1, child) for child in reversed(inside)]
         return "\n".join([*lines, ""]) if lines else ""
 
-    def _lines_of(self, value: Any) -> list[str]:
-        if isinstance(value, str):
-            value = self.normaliser.text(value)
-        elif isinstance(value, list | tuple):
-            value = [self.normaliser.text(item) if isinstance(item, str) else item for item in value]
-        return lines_of(value, self.fold)
+    def _write(self, facts: list[Fact], depth: int, lines: list[str]) -> None:
+        at = indented(depth + 1)
+        for path, raw in facts:
+            value = raw
+            if type(raw) is str:
+                value = self.normaliser.text(raw)
+            elif type(raw) in (list, tuple):
+                value = [self.normaliser.text(item) if isinstance(item, str) else item for item in raw]
+            line = in_one_line(value, self.fold)
+            if line is not None:
+                lines.append(f"{at}{path}: {line}")
+            else:
+                lines.append(f"{at}{path}:")
+                below = indented(depth + 2)
+                lines += [below + line for line in in_lines(value, self.fold)]

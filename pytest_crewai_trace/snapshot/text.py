@@ -8,18 +8,15 @@ what is printable.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_crewai_trace.errors import CrewaiTraceError
-from pytest_crewai_trace.snapshot.options import LEVELS
-from pytest_crewai_trace.trace.semconv import KINDS
+from pytest_crewai_trace.snapshot.options import LEVELS, MOST_VARIANTS
 
 VERSION = 1
-_MOST_INDENT = 40  # deeper, the depth is a number: a chain of 100,000 spans stays linear to write
+MOST_INDENT = 40  # deeper, the depth is a number: a chain of 100,000 spans stays linear to write
 _MOST_LINES = 20  # of a text that is not folded
 _FOLDED_LINES, _FOLDED_CHARACTERS = 5, 300  # that are shown of one that is
 _UNSAFE = (
@@ -29,13 +26,9 @@ _UNSAFE = (
 _ESCAPED = re.compile(f'[{_UNSAFE}"\\\\]')
 _ESCAPED_IN_LINE = re.compile(f"[{_UNSAFE}\\\\]| $")
 _ESCAPED_IN_NAME = re.compile(f"[{_UNSAFE}\\\\]")
+UNSAFE = re.compile(f"[{_UNSAFE}]")
 _HEADER = re.compile(r"crewai-trace snapshot (\d{1,9})(?:, level (\w+)(?:, crewAI ([\w.+-]{1,40}))?)?")
-_VARIANT = re.compile(r"variant [0-9]{1,3}")
-_DEEP = re.compile(r"\(([0-9]{1,7})\) (\S.*)")
-_PATH = re.compile(r"[a-z_]+(?:\.[\w-]+)*")
-_FACT = re.compile(r'([a-z_]+(?:\.(?:[\w-]+|"(?:[^"\\]|\\.)*"))*):(?: (.+))?')
-_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|-?inf|nan|true|false|null|\{\}")
-_KINDS = frozenset(KINDS)
+_VARIANT = re.compile(r"\nvariant [0-9]{1,3}(?=\n|\Z)")
 
 
 class SnapshotFileError(CrewaiTraceError, ValueError):
@@ -63,19 +56,22 @@ def in_name(text: str) -> str:
     return _ESCAPED_IN_NAME.sub(_escape, text) or '""'
 
 
-def lines_of(value: Any, fold: int | None) -> list[str]:
-    """A value as the lines of a fact: one to stand behind its path, or an empty one and those below it."""
-    if not isinstance(value, str):
-        return [_scalar(value)]
-    if "\n" not in value and (fold is None or len(value) <= fold):
-        return [inline(value)]
+def in_one_line(value: Any, fold: int | None) -> str | None:
+    """A value as it stands behind its path; ``None`` where it takes ``in_lines``."""
+    if type(value) is not str:
+        return _scalar(value)
+    return inline(value) if "\n" not in value and (fold is None or len(value) <= fold) else None
+
+
+def in_lines(value: str, fold: int | None) -> list[str]:
+    """A text as the lines below its path."""
     lines = value.split("\n")
-    if fold is not None and (len(value) > fold or len(lines) > _MOST_LINES):
-        shown = value[:_FOLDED_CHARACTERS].split("\n")[:_FOLDED_LINES]
-        digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-        count = "1 line" if len(lines) == 1 else f"{len(lines):,} lines"
-        return ["", *map(_in_line, shown), f"... {len(value):,} characters in {count}, sha256 {digest}"]
-    return ["", *map(_in_line, lines)]
+    if fold is None or (len(value) <= fold and len(lines) <= _MOST_LINES):
+        return [*map(_in_line, lines)]
+    shown = value[:_FOLDED_CHARACTERS].split("\n")[:_FOLDED_LINES]
+    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    count = "1 line" if len(lines) == 1 else f"{len(lines):,} lines"
+    return [*map(_in_line, shown), f"... {len(value):,} characters in {count}, sha256 {digest}"]
 
 
 def _in_line(line: str) -> str:
@@ -83,6 +79,8 @@ def _in_line(line: str) -> str:
 
 
 def _scalar(value: Any) -> str:
+    if type(value) is int:
+        return repr(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int | float):
@@ -93,30 +91,7 @@ def _scalar(value: Any) -> str:
 
 
 def indented(depth: int) -> str:
-    return "  " * depth if depth <= _MOST_INDENT else "  " * _MOST_INDENT + f"({depth}) "
-
-
-@dataclass(eq=False)
-class Entry:
-    """A span of a snapshot, as its text has it. ``facts`` maps paths to values as they are written."""
-
-    kind: str
-    name: str
-    depth: int = 0
-    facts: dict[str, str] = field(default_factory=dict)
-    children: list[Entry] = field(default_factory=list)
-
-    def lines(self) -> Iterator[str]:
-        """The span's own lines."""
-        yield f"{indented(self.depth)}{self.kind} {self.name}"
-        for path in self.facts:
-            yield from self.lines_of_fact(path)
-
-    def lines_of_fact(self, path: str) -> Iterator[str]:
-        first, *more = self.facts[path].split("\n")
-        yield f"{indented(self.depth + 1)}{path}:{' ' if first else ''}{first}"
-        for line in more:
-            yield f"{indented(self.depth + 2)}{line}"
+    return "  " * depth if depth <= MOST_INDENT else "  " * MOST_INDENT + f"({depth}) "
 
 
 @dataclass(frozen=True)
@@ -137,12 +112,12 @@ class Snapshot:
 
     @classmethod
     def read(cls, text: str) -> Snapshot:
-        """What ``write`` wrote; the trees themselves are read by ``trees``.
+        """What ``write`` wrote; the trees themselves are read by ``Reading``.
 
         Raises:
             SnapshotFileError: no snapshot, or of a newer format.
         """
-        first, *lines = text.split("\n")
+        first, _, rest = text.partition("\n")
         header = _HEADER.match(first)
         if header is None:
             raise SnapshotFileError("its first line should be 'crewai-trace snapshot 1, level ...'")
@@ -153,83 +128,20 @@ class Snapshot:
         if int(header[1]) < 1 or header.end() != len(first) or header[2] not in LEVELS:
             raise SnapshotFileError("its first line should be 'crewai-trace snapshot 1, level ...'")
         # At the left such a line is no span: no kind is called "variant".
-        marks = [-1, *(n for n, line in enumerate(lines) if line.startswith("variant ") and _VARIANT.fullmatch(line))]
-        parts = [lines[mark + 1 : end] for mark, end in zip(marks, [*marks[1:], len(lines)], strict=True)]
-        if len(parts) > 1:
-            if any(parts[0]):
-                raise SnapshotFileError("there is something before its first variant")
-            parts, marks = parts[1:], marks[1:]
-        begins = tuple(
-            mark + 3 + next((place for place, line in enumerate(part) if line), 0)
-            for mark, part in zip(marks, parts, strict=True)
-        )
-        texts = tuple("\n".join(part).strip("\n") + "\n" for part in parts)
+        marks = [*_VARIANT.finditer(text, header.end())]
+        if marks and rest[: marks[0].start() - len(first)].strip("\n"):
+            raise SnapshotFileError("there is something before its first variant")
+        if len(marks) > MOST_VARIANTS:
+            raise SnapshotFileError(f"it has {len(marks):,} variants; at most {MOST_VARIANTS} can be accepted")
+        starts = [mark.end() for mark in marks] or [len(first)]
+        ends = [*(mark.start() for mark in marks[1:]), len(text)]
+        texts = tuple(text[start:end].strip("\n") + "\n" for start, end in zip(starts, ends, strict=True))
+        begins = tuple(_line_at(text, start) for start in starts)
         return cls(header[2], texts, header[3], begins)
 
-    def trees(self) -> list[list[Entry]]:
-        """The tree of each variant: its outermost spans.
 
-        Raises:
-            SnapshotFileError: a line that is neither a span nor a fact, or stands where none can.
-        """
-        begins = self.lines or (1,) * len(self.variants)
-        return [entries(text, begin) for text, begin in zip(self.variants, begins, strict=True)]
-
-
-def entries(text: str, first_line: int = 1) -> list[Entry]:  # noqa: PLR0912 - a line of a file is one of so many things
-    """The tree of one variant, which begins with that line of its file."""
-    roots: list[Entry] = []
-    above: list[Entry] = []
-    paths: dict[str, bool] = {}
-    path = ""
-    for number, line in enumerate(text.split("\n"), start=first_line):
-        if not line:
-            continue
-        content = line.lstrip(" ")
-        depth, odd = divmod(len(line) - len(content), 2)
-        if content.startswith("("):
-            depth, content = _deep(content, depth, number)
-        word = content.split(" ", 1)[0]
-        if word in _KINDS and not odd:
-            if depth > len(above) or len(word) == len(content):
-                raise _nonsense(number, line)
-            del above[depth:]
-            entry = Entry(word, content[len(word) + 1 :], depth)
-            (above[-1].children if above else roots).append(entry)
-            above.append(entry)
-            path = ""
-        elif odd or not above:
-            raise _nonsense(number, line)
-        elif path and depth == len(above) + 1 and word in ("|", "..."):
-            above[-1].facts[path] += f"\n{content}"
-        elif depth == len(above):
-            path, _, value = content.partition(": ") if content[-1] != ":" else (content[:-1], "", "")
-            if path not in paths:
-                paths[path] = _PATH.fullmatch(path) is not None
-            if not paths[path]:
-                # A quoted key may hold what ends a path.
-                fact = _FACT.fullmatch(content)
-                if fact is None:
-                    raise _nonsense(number, line)
-                path, value = fact[1], fact[2] or ""
-            if path in above[-1].facts or (value and value[0] not in '"[' and not _NUMBER.fullmatch(value)):
-                raise _nonsense(number, line)
-            above[-1].facts[path] = value
-        else:
-            raise _nonsense(number, line)
-    if not roots:
-        raise SnapshotFileError("there is no span in it")
-    return roots
-
-
-def _deep(content: str, depth: int, number: int) -> tuple[int, str]:
-    """A line whose depth is a number."""
-    match = _DEEP.fullmatch(content)
-    if match is None or depth != _MOST_INDENT:
-        raise _nonsense(number, content)
-    return int(match[1]), match[2]
-
-
-def _nonsense(number: int, line: str) -> SnapshotFileError:
-    shown = json.dumps(line.strip()[:80])
-    return SnapshotFileError(f"line {number} is neither a span nor a fact of one: {shown}")
+def _line_at(text: str, start: int) -> int:
+    """The number of the first line from there on that is not empty."""
+    while text.startswith("\n", start):
+        start += 1
+    return 1 + text.count("\n", 0, start)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from pytest_crewai_trace.errors import TraceDocumentError
+from pytest_crewai_trace.files import FileRefusedError, opened
 from pytest_crewai_trace.store.attempt import Attempt
 from pytest_crewai_trace.store.writer import ENVELOPE, FORMAT, PUBLISHED, VERSION
 from pytest_crewai_trace.trace.render import cut, printable
@@ -113,23 +113,10 @@ def read(path: Path) -> Stored:
 
 
 def _opened(path: Path) -> BinaryIO:
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode):  # a pipe would never end
-        raise TraceDocumentError("not a file")
-    if found.st_size > MOST_BYTES:
-        raise TraceDocumentError(f"{found.st_size:,} bytes are too many; at most {MOST_BYTES:,} are read")
-    return open(path, "rb")
-
-
-def content_of(path: Path) -> bytes:
-    """What is in a file.
-
-    Raises:
-        TraceDocumentError: it is no file, or too large to be looked at.
-        OSError: it cannot be read.
-    """
-    with _opened(path) as file:
-        return file.read(MOST_BYTES)
+    try:
+        return opened(path, MOST_BYTES)
+    except FileRefusedError as error:
+        raise TraceDocumentError(str(error)) from None
 
 
 def _header(file: BinaryIO) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_crewai_trace.files import PRIVATE, WRITING, replacing
+
 if TYPE_CHECKING:
     from pytest_crewai_trace.store.attempt import Attempt
     from pytest_crewai_trace.store.clean import Cleaning
@@ -25,12 +27,10 @@ SUFFIX = ".jsonl"
 ENVELOPE, PUBLISHED = ".envelope.json", ".published.json"
 RUN_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _IGNORE = "# Traces of crewAI tests.\n*\n"
-_TEMPORARY = ".writing-"
 _ABANDONED = 3_600.0  # seconds after which a file that was being written is nobody's
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]+")
 _LONGEST_NAME = 80
 _FULL = 0.9  # of what the folder may hold, is what is left when something had to go
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ class Store:
         try:
             content = content_of()
             path = self._made_folder() / name_of()
-            write(path, content)
+            with replacing(path, PRIVATE) as file:
+                file.write(content)
             return Kept(path, dropped=self._make_room(path, len(content)))
         except OSError as error:
             return Kept(problem=f"{error.strerror or error} ({error.filename or self.folder})")
@@ -157,7 +158,7 @@ class Store:
                         continue
                     if entry.name.endswith((SUFFIX, ENVELOPE)) and not entry.name.startswith("."):
                         yield _File(".passed." not in entry.name, stat.st_mtime, entry.path, stat.st_size)
-                    elif entry.name.startswith(_TEMPORARY) and stat.st_mtime < time.time() - _ABANDONED:
+                    elif entry.name.startswith(WRITING) and stat.st_mtime < time.time() - _ABANDONED:
                         _unlink(entry.path)
 
 
@@ -190,19 +191,6 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
 
 def _is_inside(path: Path, root: Path) -> bool:
     return path.resolve().is_relative_to(root.resolve())
-
-
-def write(path: Path, content: bytes) -> None:
-    """Under another name first: whoever finds the file finds all of it."""
-    temporary = str(path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name[-60:]}"))
-    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o600)
-    try:
-        with open(file, "wb") as opened:
-            opened.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        _unlink(temporary)
-        raise
 
 
 def _unlink(path: str) -> None:

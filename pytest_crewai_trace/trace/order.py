@@ -54,11 +54,11 @@ class _Order:
         self.ordered: dict[int | None, list[int]] = {}
         self.digests: dict[int, str] = {}
         last = _last_sequences(tree)
-        for number in (*range(len(tree.spans) - 1, -1, -1), None):
-            ids = tree.roots if number is None else tree.children.get(number)
-            if ids:
-                clusters = _clusters(tree, number, ids, last)
-                self.ordered[number] = _by_cause(tree, [i for cluster in clusters for i in self.arrange(cluster)])
+        for number, ids in (*sorted(tree.children.items(), reverse=True), (None, tree.roots)):
+            self.ordered[number] = ids
+            if len(ids) > 1:
+                ordered = [i for cluster in _clusters(tree, number, ids, last) for i in self.arrange(cluster)]
+                self.ordered[number] = _by_cause(tree, ordered)
 
     def arrange(self, cluster: list[int]) -> list[int]:
         if len(cluster) == 1:
@@ -144,13 +144,13 @@ def _ended_before(tree: Tree, one: int, other: int) -> bool:
 
 def _last_sequences(tree: Tree) -> list[int]:
     """The number of the last event of each span; of an open one, the last that was seen inside it."""
-    last = [span.origin.sequence for span in tree.spans]
-    for number in range(len(tree.spans) - 1, -1, -1):
-        span = tree.spans[number]
-        if span.origin.end_sequence is not None:
-            last[number] = span.origin.end_sequence
-        if span.parent_id is not None and tree.spans[span.parent_id].origin.end_sequence is None:
-            last[span.parent_id] = max(last[span.parent_id], last[number])
+    ends = [span.origin.end_sequence for span in tree.spans]
+    last = [span.origin.sequence if end is None else end for span, end in zip(tree.spans, ends, strict=True)]
+    if None in ends:
+        for number in range(len(ends) - 1, -1, -1):
+            parent = tree.spans[number].parent_id
+            if parent is not None and ends[parent] is None:
+                last[parent] = max(last[parent], last[number])
     return last
 
 
@@ -165,7 +165,9 @@ def _clusters(tree: Tree, parent: int | None, ids: list[int], last: list[int]) -
     clusters: list[list[int]] = []
     reach = -1
     for number in ids:
-        if clusters and (spans[number].origin.sequence < reach or _started_together(tree, clusters[-1], number)):
+        span = spans[number]
+        together = span.kind in ("task", "tool") and clusters and _started_together(tree, clusters[-1], number)
+        if clusters and (together or span.origin.sequence < reach):
             clusters[-1].append(number)
             reach = max(reach, last[number])
         else:

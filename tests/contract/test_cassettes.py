@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gzip
 import json
+import os
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from crewai import LLM, Crew
 
 from pytest_crewai_trace.trace.redact import Redactor
 from tests.support.cassettes import recording, replaying
-from tests.support.crews import CREWAI, agent, one_agent_crew, search, task
+from tests.support.crews import agent, one_agent_crew, search, task
 from tests.support.openai import Answer, Failure, ToolRequest
 from tests.support.providers import ProviderServer
 
@@ -208,32 +209,35 @@ def test_fifty_chats_in_reverse_order_give_fifty_right_answers(tmp_path, monkeyp
 
 
 def test_twenty_parallel_agents_each_get_their_own_replies(tmp_path, monkeypatch, crewai_trace):
+    """``nox -s repeat`` does it fifty times."""
     path = tmp_path / "one.yaml"
-    runs = 3 if CREWAI.release < (1, 15) else 5
+    runs = int(os.environ.get("CREWAI_TRACE_RUNS", "4"))
 
     def answer(text):
         name = text[text.index("You are R") :][8:11]
         return Answer(f"{name} is done") if "results for" in text else ToolRequest((("search", {"query": name}),))
 
-    def run(url, shuffled):
-        people = [agent(f"R{number:02}", model("chat", url, monkeypatch), tools=[search]) for number in range(20)]
+    async def all_of_them(crews):
+        return await asyncio.gather(*(crew.akickoff() for crew in crews))
+
+    def run(number):
+        llm = model("chat", server.url, monkeypatch)
+        people = [agent(f"R{number:02}", llm, tools=[search]) for number in range(20)]
         crews = [Crew(agents=[one], tasks=[task("Look for it", one, name="look")]) for one in people]
-        random.Random(shuffled).shuffle(crews)
+        random.Random(number).shuffle(crews)
+        return sorted(output.raw for output in asyncio.run(all_of_them(crews)))
 
-        async def all_of_them():
-            return await asyncio.gather(*(crew.akickoff() for crew in crews))
-
-        return sorted(output.raw for output in asyncio.run(all_of_them()))
-
-    with ProviderServer(answer) as server, recording(path):
-        first = run(server.url, 0)
-    assert first == [f"R{number:02} is done" for number in range(20)]
-    asked = len(server.requests)
-    for number in range(1, runs):
-        with replaying(path) as tape:
-            assert run(server.url, number) == first
-        assert tape.played == asked == len(server.requests)
+    with ProviderServer(answer) as server:
+        with recording(path):
+            first = run(0)
+        assert first == [f"R{number:02} is done" for number in range(20)]
+        asked = len(server.requests)
+        for number in range(1, runs):
+            with replaying(path) as tape:
+                assert run(number) == first
+            assert tape.played == asked == len(server.requests)
     trees = [sorted(crew.render() for crew in crewai_trace.crews[20 * n : 20 * n + 20]) for n in range(runs)]
+    assert len(crewai_trace.crews) == 20 * runs
     assert all(tree == trees[0] for tree in trees)
 
 

@@ -6,11 +6,16 @@ import asyncio
 
 import pytest
 from crewai import LLM, Agent, Crew, Task
+from crewai.knowledge.knowledge import Knowledge
+from crewai.knowledge.source.string_knowledge_source import StringKnowledgeSource
+from crewai.knowledge.storage.base_knowledge_storage import BaseKnowledgeStorage
+from crewai.memory.unified_memory import Memory
 from crewai.tools import tool
 from packaging.version import Version
 from pydantic import BaseModel
 
 from tests.support.crews import CREWAI
+from tests.support.memory import embed
 from tests.support.openai import Answer, OpenAIServer
 
 RETRIES_RATE_LIMITS = Version("1.15.30") <= CREWAI
@@ -154,6 +159,117 @@ def test_memory_is_unavailable(crewai_llm, crewai_faults, crewai_trace):
         assert Version("1.15.0") > CREWAI  # there a save that fails while the crew waits for it fails the crew
     assert crewai_trace.memory.failed
     assert "unavailable" in {fault for _, fault in injected(crewai_trace)}
+
+
+class Shelf:
+    """A store of the user's own, which derives from nothing of crewAI's; an adapter to Mem0 looks like this."""
+
+    def __init__(self):
+        self.records = []
+
+    def save(self, records):
+        self.records += records
+
+    async def asave(self, records):
+        self.save(records)
+
+    def search(self, query_embedding, limit=10, **options):
+        return [(record, 1.0) for record in self.records[:limit]]
+
+    async def asearch(self, query_embedding, limit=10, **options):
+        return self.search(query_embedding, limit)
+
+    def get_scope_info(self, scope):
+        from crewai.memory.types import ScopeInfo
+
+        return ScopeInfo(path=scope, record_count=len(self.records), categories=[], child_scopes=[])
+
+    def list_scopes(self, parent="/"):
+        return []
+
+    def list_categories(self, scope_prefix=None):
+        return {}
+
+    def touch_records(self, record_ids):
+        pass
+
+
+SHELF = Memory(llm="gpt-4o", embedder=embed, storage=Shelf())  # before anything stands before it
+
+
+@pytest.mark.parametrize("store", ["own", "lancedb", "qdrant-edge"])
+def test_each_store_of_memories_fails(store, crewai_llm, crewai_faults, crewai_trace, tmp_path, monkeypatch):
+    if store == "qdrant-edge":
+        pytest.importorskip("qdrant_edge")
+    if store == "own":
+        memory = SHELF
+    else:
+        where = str(tmp_path) if store == "lancedb" else store
+        memory = Memory(llm="gpt-4o", embedder=embed, storage=where)
+    memory.remember("AI is growing", scope="/", categories=["a"], importance=0.5)
+    memory.drain_writes()
+    assert memory.recall("AI", depth="shallow")
+    crewai_faults.memory.fail(ConnectionError("down"), times=1)
+
+    with pytest.raises(Exception, match="down"):
+        memory.recall("AI", depth="shallow")
+    assert memory.recall("AI", depth="shallow")
+    assert [span.status for span in crewai_trace.memory.named("query")] == ["ok", "error", "ok"]
+
+
+class Notes(BaseKnowledgeStorage):
+    """A store of knowledge of the user's own."""
+
+    notes: list[str] = []
+
+    def search(self, query, limit=5, metadata_filter=None, score_threshold=0.6):
+        return [{"id": "1", "content": note, "metadata": {}, "score": 1.0} for note in self.notes]
+
+    async def asearch(self, query, limit=5, metadata_filter=None, score_threshold=0.6):
+        return self.search(query)
+
+    def save(self, documents):
+        self.notes += documents
+
+    async def asave(self, documents):
+        self.save(documents)
+
+    def reset(self):
+        self.notes.clear()
+
+    async def areset(self):
+        self.reset()
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize("store", ["own", "chroma"])
+def test_each_store_of_knowledge_fails(store, way, crewai_llm, crewai_faults, crewai_trace):
+    source = StringKnowledgeSource(content="Paris is the capital of France.")
+    own = {"storage": Notes()} if store == "own" else {}
+    knowledge = Knowledge(collection_name="facts", sources=[source], **own)
+
+    def ask():
+        return knowledge.query(["Paris"]) if way == "sync" else asyncio.run(knowledge.aquery(["Paris"]))
+
+    knowledge.add_sources()
+    assert len(knowledge.query(["Paris"])) == 1
+    crewai_faults.knowledge.fail(ConnectionError("down"))
+
+    if store == "own":
+        with pytest.raises(ConnectionError, match="down"):
+            ask()
+    else:
+        assert ask() == []  # crewAI takes an error of the database for nothing found
+    assert len(knowledge.query(["Paris"])) == 1
+
+
+def test_knowledge_is_unavailable_to_a_crew(crewai_llm, crewai_faults, crewai_trace):
+    source = StringKnowledgeSource(content="Paris is the capital of France.")
+    one = Agent(role="Researcher", goal="g", backstory="b", llm="gpt-4o", knowledge_sources=[source])
+    crewai_faults.knowledge.unavailable()
+
+    with pytest.raises(ConnectionError, match="knowledge is unavailable"):
+        Crew(agents=[one], tasks=[Task(description="d", expected_output="x", agent=one)]).kickoff()
 
 
 def test_a_real_model(crewai_faults, crewai_trace, monkeypatch):

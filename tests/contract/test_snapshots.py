@@ -9,12 +9,11 @@ import pytest
 
 from examples.article_flow.flow import ArticleFlow
 from examples.market_briefing.crew import briefing_crew
-from pytest_crewai_trace.snapshot.align import Alignment
 from pytest_crewai_trace.snapshot.changes import changes
 from pytest_crewai_trace.snapshot.extension import Compared, Rendered
 from pytest_crewai_trace.snapshot.messages import explain
 from pytest_crewai_trace.snapshot.options import LEVELS, Options
-from pytest_crewai_trace.snapshot.text import entries
+from pytest_crewai_trace.snapshot.reading import Reading
 from tests.support.llm import Call, Calls, ScriptedLLM
 
 
@@ -112,7 +111,7 @@ def failing_article(crewai_llm):
 def first_difference(trace, level):
     """What the second of two runs did differently."""
     before, after = (text_of(root, level) for root in trace.roots)
-    found = changes(Alignment(entries(before), entries(after)))
+    found = changes(*map(Reading().tree, (before, after)))
     return [*found.behaviour, *found.detail]
 
 

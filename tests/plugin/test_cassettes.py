@@ -470,7 +470,7 @@ def test_s62_a_file_of_1_gb_is_refused_before_it_is_read(project):
     result = project.run()
 
     result.assert_outcomes(errors=1)
-    assert "is larger than 200 MB" in "\n".join(result.outlines)
+    assert "has 1,000,000,000 bytes; at most 200,000,000 are read" in "\n".join(result.outlines)
 
 
 def test_a_cassette_of_another_provider_says_so(taped):

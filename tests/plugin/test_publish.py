@@ -515,7 +515,7 @@ def test_s43_what_is_no_envelope(crews, amp):
     code, out, _ = command(crews, "publish")
 
     assert code == 1
-    assert "broken-1" in out
+    assert "broken-1.passed.envelope.json  it could not be read: not an envelope: " in out
     assert names_sent(amp) == ["test_one"]
 
 

@@ -233,8 +233,18 @@ def test_it(crewai_llm):
         ("when('x')", "TypeError: when() takes a function of the request, not 'x'"),
         ("reply('x', usage={'tokens': 1})", "ValueError: unknown usage field 'tokens'; *valid: input_tokens, *"),
         ("reply('x', usage={'input_tokens': -1})", "ValueError: usage input_tokens=-1 is not a number of tokens"),
+        ("stream(None)", "TypeError: stream() takes a list of texts, not None"),
+        ("fail(ValueError, times='2')", "ValueError: times='2': a model fails at least once"),
+        ("agent(None)", "TypeError: agent() takes a name, not None"),
+        ("task(7)", "TypeError: task() takes a name, not 7"),
+        ("call_tool(3)", "TypeError: call_tool() takes a name, not 3"),
+        ("reply('x', thinking=3)", "TypeError: thinking=3 is no text"),
+        ("reply('x', finish_reason=3)", "TypeError: finish_reason=3 is no text"),
+        ("usage = {'tokens': 1}", "ValueError: unknown usage field 'tokens'; *valid: input_tokens, *"),
+        ("function_calling = 'no'", "TypeError: function_calling='no'; valid: True, False, None"),
+        ("functon_calling = False", "AttributeError: crewai_llm has no 'functon_calling'; did you mean *calling'?"),
         ("agent('R').replay('x')", "AttributeError: *'replay'*"),
-        ("replay('x')", "AttributeError: *'replay'*"),
+        ("replay('x')", "AttributeError: crewai_llm has no 'replay'; did you mean 'reply'?"),
     ],
 )
 def test_bad_input(script, words, scripted):
@@ -404,7 +414,8 @@ def make_fetcher():
 
 
 @pytest.mark.parametrize("url", ["https://example.com/x", "http://192.0.2.1:8080/"])
-def test_no_network(url, scripted):
+def test_no_network(url, crews, scripted):
+    """It is the first thing to be said, and nothing goes on: no agent hears of it, no model is asked again."""
     result = scripted(
         NETWORK
         + f"""
@@ -417,11 +428,49 @@ def test_it(crewai_llm):
     host = "192.0.2.1:8080" if "192" in url else "example.com:443"
     result.stdout.fnmatch_lines(
         [
-            "this test has a script and no network, but connections were tried:",
-            f"  {host}, by tool 'fetch', agent 'Fetcher', test_it.py:* in fetch_from()",
-            "*@pytest.mark.crewai_network(allow=*",
+            "> *make_fetcher().kickoff()",
+            "> *urllib.request.urlopen*",
+            f"E *NetworkBlockedError: this test has a script and no network, but a connection was tried to {host}, *",
         ]
     )
+    assert ", by tool 'fetch', agent 'Fetcher', test_it.py:" in result.stdout.str()
+    result.stdout.no_fnmatch_line("*crewai/*")
+    assert len(crews.traces["test_it"].llm_calls) == 1
+
+
+def test_no_network_for_a_model_whose_client_tries_again(scripted):
+    """In a thread that crewAI waits for it is an error of the network: what is none would leave crewAI waiting."""
+    result = scripted(
+        """
+from openai import AsyncOpenAI, OpenAI
+from crewai.tools import tool
+
+ASKED = dict(model="m", messages=[{"role": "user", "content": "hi"}])
+
+@tool("ask")
+def ask(question: str) -> str:
+    '''Ask a model past crewAI.'''
+    return str(OpenAI(api_key="x", max_retries=0).chat.completions.create(**ASKED))
+
+@tool("ask_async")
+def ask_async(question: str) -> str:
+    '''Ask a model past crewAI.'''
+    return str(asyncio.run(AsyncOpenAI(api_key="x", base_url="http://192.0.2.1").chat.completions.create(**ASKED)))
+
+@pytest.mark.parametrize("how", [{}, {"async_execution": True}])
+@pytest.mark.parametrize("name", ["ask", "ask_async"])
+@pytest.mark.crewai_trace
+def test_it(name, how, crewai_llm):
+    crewai_llm.call_tool(name, question="why?").default("x")
+    one = Agent(role="Asker", goal="g", backstory="b", tools=[ask, ask_async], llm="gpt-4o")
+    Crew(agents=[one], tasks=[Task(description="d", expected_output="x", agent=one, **how)]).kickoff()
+""",
+        failed=4,
+    )
+    told = [line for line in result.outlines if "this test has a script and no network, but " in line]
+    assert sum("NetworkBlockedError" in line and line.startswith("E ") for line in told) == 2
+    assert sum("connections were tried" in line for line in told) == 2
+    result.stdout.no_fnmatch_line("*ExceptionGroup*")
 
 
 def test_no_network_that_nobody_notices(scripted):
@@ -473,14 +522,14 @@ def test_it(crewai_llm):
     try:
         socket.create_connection(("example.com", 80))
         page = "page"
-    except Exception:
+    except BaseException:
         page = None
     assert page == "page"
 """,
         failed=1,
     )
     result.stdout.fnmatch_lines(
-        ["*assert None == 'page'*", "*ReplayError: this test has a script and no network, but*"]
+        ["*assert None == 'page'*", "*NetworkBlockedError: this test has a script and no network, but*"]
     )
 
 
@@ -583,7 +632,13 @@ def test_it(crewai_llm, crewai_faults):
     [
         ("tool('x').fail('y')", "TypeError: fail() takes an exception, not 'y'"),
         ("tool('x').returns('y', times=0)", "ValueError: times=0: a fault comes at least once; times=None is always"),
-        ("tool('x').delay(-1)", "ValueError: delay(-1): seconds cannot be negative"),
+        ("tool('x').returns('y', times=True)", "ValueError: times=True: a fault comes at least once; *"),
+        ("tool('x').delay(-1)", "ValueError: delay(-1): seconds cannot be negative*"),
+        ("tool('x').delay('1')", "ValueError: delay('1'): seconds cannot be negative, or no number"),
+        ("tool(None)", "TypeError: tool() takes a name, not None"),
+        ("llm(agent=3)", "TypeError: llm() takes a name, not 3"),
+        ("llm().rate_limit(retry_after='soon')", "ValueError: retry_after('soon'): seconds *"),
+        ("knowledge.fail('x')", "TypeError: fail() takes an exception, not 'x'"),
         ("tool('x').flail()", "AttributeError: *'flail'*"),
         ("llm(role='x')", "TypeError: *'role'*"),
     ],

@@ -279,6 +279,46 @@ def test_s57_any_name_has_a_file_of_its_own_inside_the_folder(snapshots, name):
     assert snapshots.run().ret == 0
 
 
+def test_s57_tests_of_one_name_have_files_of_their_own(snapshots):
+    snapshots.tests("""
+        class TestA:
+            def test_one(self, snapshot):
+                assert run("A") == snapshot
+
+            class TestIn:
+                def test_one(self, snapshot):
+                    assert run("A in") == snapshot
+
+        class TestB:
+            def test_one(self, snapshot):
+                assert run("B") == snapshot
+
+        @pytest.mark.parametrize("value", ["a/b", "a\\\\b", "..", "", "[", "\\x1b[31m", "é", "CON"])
+        def test_one(value, snapshot):
+            assert run(value) == snapshot
+    """)
+
+    snapshots.accept()
+
+    assert len(snapshots.files) == 11
+    assert all(file.startswith(("test_it/Test", "test_it/test_one[")) for file in snapshots.files)
+    assert len({(snapshots.project.path / "__snapshots__" / file).read_text() for file in snapshots.files}) == 11
+    assert snapshots.run().ret == 0
+
+
+def test_a_test_that_was_renamed(snapshots):
+    """Its old file is told of as unused, and an update makes the new one and deletes the old."""
+    snapshots.tests(ONE)
+    snapshots.accept()
+    snapshots.tests(ONE.replace("test_one", "test_other"))
+
+    result = snapshots.run()
+    assert first_line(result) == "snapshot 'test_other' does not exist yet"
+    result.stdout.fnmatch_lines(["*1 snapshot unused*"])
+    snapshots.accept()
+    assert snapshots.files == ["test_it/test_other.crewai"]
+
+
 # -- what a failure says -------------------------------------------------------------------------------------
 
 
@@ -434,6 +474,16 @@ def test_s62_a_file_of_a_gigabyte_is_refused_before_it_is_read(snapshots):
 
     assert f"it has 1,000,000,000 bytes; at most {MOST_BYTES:,} are read" in first_line(result)
     assert snapshots.file().stat().st_size == 1_000_000_000
+
+
+def test_s40_a_folder_that_cannot_be_used(snapshots):
+    snapshots.tests(ONE)
+    (snapshots.project.path / "__snapshots__").write_text("a file")
+
+    result = snapshots.run("--snapshot-update")
+
+    assert first_line(result) == "the snapshot file can be neither read nor written: Not a directory"
+    assert (snapshots.project.path / "__snapshots__").read_text() == "a file"
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

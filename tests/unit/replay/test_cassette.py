@@ -100,7 +100,7 @@ def test_s62_a_large_file_is_not_read(path):
     path.parent.mkdir()
     with path.open("wb") as file:
         file.truncate(1_000_000_000)
-    with pytest.raises(CassetteFileError, match="is larger than 200 MB"):
+    with pytest.raises(CassetteFileError, match="has 1,000,000,000 bytes; at most 200,000,000 are read"):
         load(path)
 
 

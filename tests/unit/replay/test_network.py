@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -31,7 +32,7 @@ def reached(monkeypatch):
 
 @pytest.fixture
 def block(reached):
-    block = NetworkBlock("no network here", "Do not.", ["api.example.com", "192.0.2.7"])
+    block = NetworkBlock("no network here", "Do not.", ["api.example.com", "192.0.2.7"], ["pypi.org"])
     block.start()
     yield block
     block.stop()
@@ -102,6 +103,33 @@ def test_datagrams(block):
 def test_unix_sockets(block):
     with socket.socket(socket.AF_UNIX) as connection:
         assert connection.connect("/tmp/x") == REACHED
+
+
+def test_what_crewai_can_do_without(block):
+    """Its look-up of versions is refused as by any network, and goes on; whoever else asks the same host is told."""
+    look_up = "def look_up():\n    socket.getaddrinfo('pypi.org', 443)\n"
+    crewais = {"socket": socket, "__name__": "crewai_core.version"}
+    exec(look_up, crewais)
+
+    with pytest.raises(ConnectionRefusedError):
+        crewais["look_up"]()
+    assert block.told() is None
+    with pytest.raises(NetworkBlockedError):
+        socket.getaddrinfo("pypi.org", 443)
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_where_it_reaches_nobody_it_is_an_error_of_the_network(detached, reached):
+    block = NetworkBlock("no network here", "Do not.", detached=lambda: detached)
+    block.start()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            error = pool.submit(socket.getaddrinfo, "example.com", 443).exception()
+    finally:
+        block.stop()
+    assert type(error) is (ConnectionRefusedError if detached else NetworkBlockedError)
+    assert "a connection was tried to example.com:443" in str(error)
+    assert len(block.attempts) == 1
 
 
 def test_everything_is_put_back():

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_crewai_trace.snapshot.align import Alignment, common
+from pytest_crewai_trace.snapshot.align import common
 from pytest_crewai_trace.snapshot.changes import changes
 from pytest_crewai_trace.snapshot.extension import Compared, Rendered
 from pytest_crewai_trace.snapshot.messages import nearest
 from pytest_crewai_trace.snapshot.options import Options
-from pytest_crewai_trace.snapshot.text import Snapshot, entries
+from pytest_crewai_trace.snapshot.reading import Reading
+from pytest_crewai_trace.snapshot.text import Snapshot
 from tests.support.spans import span, trace
 from tests.unit.strategies import sketches
 
@@ -62,7 +63,7 @@ def snapshot(level="content", **edits):
 
 def found(old, new, level="content"):
     texts = [snapshot(level, **edits).snapshot.variants[0] for edits in (old, new)]
-    return changes(Alignment(*(entries(text) for text in texts)))
+    return changes(*map(Reading().tree, texts))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_a_failure_is_told_once_where_it_began():
         return trace(span("crew", "c", span("task", "t", span("tool", "t", **outcome), **outcome), **outcome))
 
     texts = [Compared(failing(error)).snapshot().variants[0] for error in (None, "boom")]
-    assert changes(Alignment(*map(entries, texts))).behaviour == ["tool 't' failed: \"RuntimeError: boom\""]
+    assert changes(*map(Reading().tree, texts)).behaviour == ["tool 't' failed: \"RuntimeError: boom\""]
 
 
 def test_long_values_are_shown_where_they_differ():
@@ -148,10 +149,10 @@ def test_the_nearest_variant():
         snapshot(**edits).snapshot.variants[0] for edits in ({"query": "a", "calls": 5}, {"query": "b"}, {"tasks": ()})
     ]
 
-    number, _, found_ = nearest(Snapshot("content", tuple(texts)), snapshot(query="c").snapshot.variants[0])
+    found_ = nearest(Snapshot("content", tuple(texts)), snapshot(query="c"))
 
-    assert number == 1
-    assert found_.size == 1
+    assert found_.place == 1
+    assert found_.changes.size == 1
 
 
 # -- the alignment ----------------------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ def test_long_lists_are_aligned_around_what_is_new():
 @given(sketches(), sketches())
 def test_no_change_is_told_if_and_only_if_there_is_none(one, other):
     texts = [Compared(trace(sketch)).snapshot().variants[0] for sketch in (one, other)]
-    told = changes(Alignment(*map(entries, texts)))
+    told = changes(*map(Reading().tree, texts))
 
     assert (told.size == 0) == (texts[0] == texts[1])
     assert bool(told.behaviour or told.detail) == (texts[0] != texts[1])

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_crewai_trace.snapshot.options import Options
+from pytest_crewai_trace.snapshot.reading import Reading
 from pytest_crewai_trace.snapshot.render import tree_text
-from pytest_crewai_trace.snapshot.text import Snapshot, SnapshotFileError, entries, inline, lines_of
+from pytest_crewai_trace.snapshot.text import Snapshot, SnapshotFileError, in_lines, in_one_line, inline
 from pytest_crewai_trace.trace.redact import Redactor
 from pytest_crewai_trace.trace.span import CrewSpan, ToolSpan
 from pytest_crewai_trace.trace.trace import Trace
@@ -41,7 +42,7 @@ def text_of(made, **options):
 
 def facts(made, **options):
     """The facts of the only tool in a trace."""
-    found = entries(text_of(made, **options))[0]
+    found = Reading().tree(text_of(made, **options))[0]
     while found.children:
         found = found.children[0]
     return found.facts
@@ -62,7 +63,7 @@ def test_s51_hostile_text_breaks_neither_format_nor_terminal(nasty):
 
     assert all(c == "\n" or c == "\u3000" or c.isprintable() for c in text.replace("\u3000", " "))
     assert not any(line.endswith(" ") for line in text.split("\n"))
-    root = entries(text)[0]
+    root = Reading().tree(text)[0]
     assert [child.kind for child in root.children] == ["task", "task"]
     assert root.children[0].children[0].kind == "tool"
     assert len(root.children[0].children[0].facts) == 3
@@ -71,7 +72,9 @@ def test_s51_hostile_text_breaks_neither_format_nor_terminal(nasty):
 
 @given(st.text(), st.text())
 def test_different_texts_are_written_differently(one, other):
-    assert (one == other) == (lines_of(one, None) == lines_of(other, None))
+    written = [in_one_line(text, None) or in_lines(text, None) for text in (one, other)]
+
+    assert (one == other) == (written[0] == written[1])
 
 
 @given(st.text())
@@ -90,7 +93,7 @@ def test_what_is_written_is_read_back(made: Trace):
     for level in ("path", "calls", "content", "full"):
         text = text_of(made, level=level)
         lines = []
-        stack = entries(text)[::-1]
+        stack = Reading().tree(text)[::-1]
         while stack:
             entry = stack.pop()
             lines += entry.lines()
@@ -191,9 +194,11 @@ def test_the_header_of_level_full_has_the_version_of_crewai():
         "crew c\n  !!python/name:x\n",
         "\tcrew c\n",
         "crew c\n  Output: 1\n",
+        'crew c\n  output: "\x1b[31m"\n',
+        "crew \u202ec\n",
         "",
     ],
 )
 def test_s61_nonsense_is_refused(tree):
     with pytest.raises(SnapshotFileError):
-        entries(tree)
+        Reading().tree(tree)

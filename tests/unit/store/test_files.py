@@ -116,7 +116,7 @@ def test_s62_a_file_that_is_too_large_is_not_opened(tmp_path):
     with open(path, "wb") as file:
         file.truncate(reader.MOST_BYTES + 1)  # takes no space
 
-    with pytest.raises(TraceDocumentError, match=r"^200,000,001 bytes are too many; at most 200,000,000 are read$"):
+    with pytest.raises(TraceDocumentError, match=r"^has 200,000,001 bytes; at most 200,000,000 are read$"):
         read(path)
 
 
@@ -124,7 +124,7 @@ def test_s62_a_file_that_is_too_large_is_not_opened(tmp_path):
 def test_s43_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.jsonl")
 
-    assert find([tmp_path]).skipped == ((tmp_path / "pipe.jsonl", "not a file"),)
+    assert find([tmp_path]).skipped == ((tmp_path / "pipe.jsonl", "is not a file"),)
 
 
 def test_a_document_of_to_json_is_read_too(tmp_path):
