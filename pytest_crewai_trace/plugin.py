@@ -67,10 +67,11 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_crewai_trace.viewing import Viewer
 
         config.pluginmanager.register(Viewer(config))
-    if config.stash[settings.SETTINGS].publish is not None and not hasattr(config, "workerinput"):
+    publish = config.stash[settings.SETTINGS].publish
+    if publish is not None and not hasattr(config, "workerinput"):
         from pytest_crewai_trace.publish.session import Publisher
 
-        config.pluginmanager.register(Publisher(config))
+        config.pluginmanager.register(Publisher(config, publish))
     if config.stash[settings.SETTINGS].enabled:
         _start(config)
 

@@ -39,10 +39,14 @@ class Posted:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of all. ``stopped``: why the rest was not tried; ``refused``: because of the credential."""
+    """What came of all. ``stopped``: why the rest was not tried; ``refused``: because of the credential.
+
+    ``forgotten``: why what came of some could not be remembered.
+    """
 
     posted: tuple[Posted, ...]
     base_url: str
+    forgotten: str | None = None
     stopped: str | None = None
     refused: bool = False
 
@@ -65,6 +69,7 @@ class Sending:
         self._seconds = seconds
         self._names_only = names_only
         self._loaded: dict[str, tuple[str, str]] = {}
+        self._forgotten: str | None = None
         self._lock = Lock()
 
     def send(self, items: Sequence[Item], on_posted: Callable[[Posted], None] = lambda posted: None) -> Outcome:
@@ -88,7 +93,8 @@ class Sending:
         posted = [self._posted(waiting[sent.key], sent) for sent in delivery.results]
         for one in held_back:
             on_posted(one)
-        return Outcome((*posted, *held_back), self._access.base_url, delivery.stopped, delivery.refused)
+        all_posted = (*posted, *held_back)
+        return Outcome(all_posted, self._access.base_url, self._forgotten, delivery.stopped, delivery.refused)
 
     def _deliver(self, waiting: dict[str, Item], seconds: float, on_posted: Callable[[Posted], None]) -> Delivery:
         if not waiting:
@@ -97,14 +103,20 @@ class Sending:
         def keep(sent: Sent) -> None:
             posted = self._posted(waiting[sent.key], sent)
             if sent.final or sent.progress is not None:
-                posted.item.keep(sent, posted.execution)
+                self._keep(posted)
             on_posted(posted)
 
         def progressed(key: str, progress: Progress) -> None:
-            waiting[key].keep(Sent(key, "kept", progress=progress), self._told(key)[0])
+            self._keep(self._posted(waiting[key], Sent(key, "kept", progress=progress)))
 
         parcels = [self._parcel(item) for item in waiting.values()]
         return Amp(self._access, total_timeout=seconds).send(parcels, keep, progressed)
+
+    def _keep(self, posted: Posted) -> None:
+        try:
+            posted.item.keep(posted.sent, posted.execution)
+        except OSError as error:  # a full disk, say: the others are sent all the same
+            self._forgotten = f"{error.strerror or error} ({error.filename or posted.item.path})"
 
     def _parcel(self, item: Item) -> Parcel:
         def load() -> Envelope:
@@ -140,6 +152,9 @@ def lines(outcome: Outcome, place: str) -> Iterator[str]:
     counts: Counter[str] = Counter(one.sent.state for one in outcome.posted)
     where = printable(outcome.base_url)
     yield f"published {plural(counts['sent'], 'trace')} to CrewAI AMP ({where})"
+    if outcome.forgotten is not None:
+        reason = printable(one_line(outcome.forgotten, _WIDEST))
+        yield f"what was sent could not be remembered, and would be sent again: {reason}"
     if outcome.stopped is not None:
         yield f"stopped: {printable(one_line(outcome.stopped, _WIDEST))}"
     for state, said in (

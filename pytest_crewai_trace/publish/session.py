@@ -17,6 +17,8 @@ from pytest_crewai_trace.trace.render import printable
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
+    from pytest_crewai_trace.publish.options import Publishing
+    from pytest_crewai_trace.publish.outbox import Item
     from pytest_crewai_trace.publish.packing import PackedOnReport
     from pytest_crewai_trace.publish.sending import Outcome
 
@@ -27,13 +29,13 @@ _PROPERTY = "crewai_amp"
 class Publisher:
     """Registered where something is to be published, and not in a worker of xdist."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, publish: Publishing) -> None:
         self._config = config
+        self._publishing = publish
         self._settings = config.stash[SETTINGS]
         self._packed: dict[str, PackedOnReport] = {}
         self._tests: dict[str, tuple[str, str]] = {}  # what became of it, and the test, by execution
         self._said: list[str] = []
-        self._outcome: Outcome | None = None
         config.stash[LINKS] = {}
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -53,8 +55,7 @@ class Publisher:
             complete = self._publish(interrupted=interrupted)
         except Exception as error:  # noqa: BLE001 - whatever it is, the outcomes of the tests stand
             self._said.append(f"traces could not be published: {type(error).__name__}: {printable(str(error))}")
-        publish = self._settings.publish
-        if not complete and publish is not None and publish.strict and session.exitstatus == pytest.ExitCode.OK:
+        if not complete and self._publishing.strict and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             self._said.append("exit code 1, because of --crewai-trace-publish-strict")
 
@@ -65,19 +66,30 @@ class Publisher:
 
     def _publish(self, *, interrupted: bool) -> bool:
         """Send what waits; whether AMP has all of it."""
-        publish = self._settings.publish
-        if publish is None or not self._packed:
-            whose = "of a failed test" if publish is not None and publish.which == "failed" else "of a test"
-            self._said.append(f"there was no trace {whose} to publish")
-            return True
         held = [packed for packed in self._packed.values() if packed["held"] is not None]
+        items = self._waiting({packed["envelope"] for packed in held})
+        if not (items or self._packed):
+            whose = "a failed test" if self._publishing.which == "failed" else "a test"
+            self._said.append(f"there was no trace of {whose} to publish")
+            return True
         self._said += self._problems(held)
-        going = len(self._packed) - len(held)
-        if interrupted and going:
-            self._said.append(f"interrupted: {plural(going, 'trace')} kept, for: {self._command}")
-        elif going:
-            return self._send({str(packed["envelope"]) for packed in held}) and not held
-        return False
+        lost = len(self._packed) - len(held) - len(items)
+        if lost > 0:
+            self._said.append(f"{plural(lost, 'trace')} not published: dropped, as the trace folder was full")
+        if not items:
+            return False
+        if interrupted:
+            self._said.append(f"interrupted: {plural(len(items), 'trace')} kept, for: {self._command}")
+            return False
+        return self._send(items) and not held and lost <= 0
+
+    def _waiting(self, held: set[str | None]) -> list[Item]:
+        """What this run has kept for AMP, also of workers that could not tell of it any more."""
+        from pytest_crewai_trace.publish import outbox
+
+        folder = self._settings.folder / self._settings.run
+        found = outbox.find([folder]) if folder.is_dir() else []
+        return [item for item in found if item.waits and item.path.name not in held]
 
     def _problems(self, held: list[PackedOnReport]) -> Iterator[str]:
         for reason in dict.fromkeys(packed["held"] for packed in held):
@@ -86,21 +98,16 @@ class Publisher:
         for problem in dict.fromkeys(packed["problem"] for packed in self._packed.values() if packed["problem"]):
             yield printable(str(problem))
 
-    def _send(self, held: set[str]) -> bool:
-        from pytest_crewai_trace.publish import outbox
+    def _send(self, items: list[Item]) -> bool:
         from pytest_crewai_trace.publish.credentials import NoAccess, find_access
         from pytest_crewai_trace.publish.sending import Sending, lines
 
-        publish, folder = self._settings.publish, self._settings.folder / self._settings.run
-        if publish is None:
-            return True
-        items = [item for item in outbox.find([folder]) if item.waits and item.path.name not in held]
-        access = find_access(os.environ, anonymous=publish.anonymous)
+        access = find_access(os.environ, anonymous=self._publishing.anonymous)
         if isinstance(access, NoAccess):
             number = plural(len(items), "trace")
             self._said.append(f"nothing was published: {access.reason}; {number} kept, for: {self._command}")
             return False
-        outcome = Sending(access, seconds=publish.seconds).send(items)
+        outcome = Sending(access, seconds=self._publishing.seconds).send(items)
         self._said += [*lines(outcome, self._place), *self._linked(outcome)]
         self._config.stash[LINKS].update(outcome.links)
         _put_into_junit(self._config.pluginmanager, outcome.links)

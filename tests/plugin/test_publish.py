@@ -565,3 +565,36 @@ def test_interrupted_runs_are_kept(crews, amp):
     assert command(crews, "publish", "--which=failed")[1].startswith("nothing to publish")
     assert command(crews, "publish")[0] == 0
     assert names_sent(amp) == ["test_one"]
+
+
+def test_s39_what_was_sent_cannot_be_remembered(crews, amp):
+    """Said, and the others are sent all the same."""
+    crews.tests(f"""
+        def test_one(): {CALL}
+        def test_two(): {CALL}
+        """)
+    run_and_keep(crews, amp)
+    first = waiting(crews)[0].path
+    first.with_name(first.name.replace(".envelope.", ".published.")).mkdir()
+
+    code, out, _ = command(crews, "publish")
+
+    assert names_sent(amp) == ["test_one", "test_two"]
+    assert code == 0
+    assert "published 2 traces" in out
+    assert "what was sent could not be remembered, and would be sent again: " in out
+    assert [item.path for item in waiting(crews)] == [first]
+
+
+def test_s73_what_the_full_folder_dropped_is_counted(crews, amp):
+    crews.write("pytest.ini", "[pytest]\ncrewai_trace_dir_size = 1 KB\n")
+    crews.tests(f"""
+        @pytest.mark.parametrize("number", range(3))
+        def test_one(number): {CALL}
+        """)
+
+    result = crews.run(PUBLISH, "all", f"{PUBLISH}-strict")
+
+    assert names_sent(amp) == ["test_one[2]"]
+    assert "2 traces not published: dropped, as the trace folder was full" in lines(result)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
