@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import pytest
 
+from pytest_crewai_trace.marks import keep_of
 from pytest_crewai_trace.redaction import redactor_of
-from pytest_crewai_trace.settings import SETTINGS, keep_of
+from pytest_crewai_trace.settings import SETTINGS
 from pytest_crewai_trace.store.attempt import BAD, Attempt, outcome_of
 from pytest_crewai_trace.store.clean import Cleaning
 from pytest_crewai_trace.store.surroundings import ci, git, versions

@@ -16,7 +16,8 @@ from pytest_crewai_trace.capture.bus import Recording
 from pytest_crewai_trace.capture.guard import Guard
 from pytest_crewai_trace.capture.storage import Folders
 from pytest_crewai_trace.errors import HookError, TraceIncompleteError
-from pytest_crewai_trace.settings import MARKER, SETTINGS, Settings, forbidden, is_traced
+from pytest_crewai_trace.marks import MARKER, forbidden, is_traced
+from pytest_crewai_trace.settings import SETTINGS, Settings
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.keeping import Keeping, KeptOnReport
