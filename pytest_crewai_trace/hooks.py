@@ -35,3 +35,14 @@ def pytest_crewai_trace_normalize(value: Any, path: str) -> Any:
     span on: ``crew crew > task research > tool search > arguments.query``. Every implementation is called, on what
     the one before left. An exception fails the comparison, with the name of the plugin that raised it.
     """
+
+
+def pytest_crewai_trace_publish_attributes(
+    item: pytest.Item, trace: Trace
+) -> dict[str, str | bool | int | float] | None:
+    """Add attributes to a trace that is about to be published, with names of your own; secrets are taken out of them.
+
+    Called in the process that ran the test, for each attempt that goes to CrewAI AMP. Every implementation is called;
+    what we say ourselves is not replaced. If one raises, or gives something else, no attributes are added, the trace is
+    sent all the same, and the error is reported as that plugin's.
+    """

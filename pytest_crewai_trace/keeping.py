@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import pytest
 
+from pytest_crewai_trace.marks import keep_of
 from pytest_crewai_trace.redaction import redactor_of
-from pytest_crewai_trace.settings import SETTINGS, keep_of
+from pytest_crewai_trace.settings import SETTINGS
 from pytest_crewai_trace.store.attempt import BAD, Attempt, outcome_of
 from pytest_crewai_trace.store.clean import Cleaning
 from pytest_crewai_trace.store.surroundings import ci, git, versions
@@ -18,6 +19,8 @@ from pytest_crewai_trace.trace.usage import Usage, prices
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_crewai_trace.publish.native import NativeTracing
+    from pytest_crewai_trace.publish.packing import PackedOnReport, Packing
     from pytest_crewai_trace.report.terminal import Counts
 
 _LONGEST_MESSAGE = 10_000
@@ -50,6 +53,7 @@ class Keeping:
         )
         self._cleaned: tuple[Trace, Trace] | None = None
         self._told_of_hook = False
+        self._packs: Packing | None = None
 
     def clean(self, trace: Trace) -> Trace:
         """A trace as it may be shown; that of the running test is made once."""
@@ -65,12 +69,18 @@ class Keeping:
         counts: Counts,
         attempt: int,
         about: tuple[int, ...] = (),
-    ) -> KeptOnReport | None:
-        """Write the trace of an attempt that has ended, if it is one of those that stay."""
+        native: NativeTracing | None = None,
+    ) -> tuple[KeptOnReport | None, PackedOnReport | None]:
+        """Write the trace of an attempt that has ended, and what is to be published of it, if it is one of those that
+        stay, or are to be sent.
+        """
         outcome, keep = outcome_of(phases), keep_of(item, self.settings)
-        stays = keep == "all" or (keep == "failed" and outcome in BAD)
-        if not stays or (trace.empty and trace.complete):
-            return None
+        stays, publish = keep == "all" or (keep == "failed" and outcome in BAD), self.settings.publish
+        goes = native is not None and publish is not None and (publish.which == "all" or outcome in BAD)
+        if not (stays or goes) or (trace.empty and trace.complete):
+            if native is not None:
+                native.discard()
+            return None, None
         facts = Attempt(
             test_id=item.nodeid,
             outcome=outcome,
@@ -86,7 +96,19 @@ class Keeping:
             tool_seconds=round(counts["tool_seconds"], 6),
             **self._around(),
         )
-        return self._kept(facts, trace)
+        if native is None or not goes:
+            return self._kept(facts, trace), None
+        packed, name = self._packing().pack(item, facts, trace, native)
+        stays = stays or packed["held"] is not None  # kept for later
+        return self._kept(facts, trace, name) if stays else None, packed
+
+    def _packing(self) -> Packing:
+        from pytest_crewai_trace.publish.packing import Packing
+
+        if self._packs is None:
+            how_much = "redacted" if self.settings.publish is None else self.settings.publish.content
+            self._packs = Packing(self._store, self.cleaning, how_much, self._root)
+        return self._packs
 
     def keep_crashed(self, test_id: str, worker: str | None, message: str) -> KeptOnReport | None:
         """Write down that a test took its process with it, and its trace."""
@@ -119,8 +141,8 @@ class Keeping:
     def _from_here(self, path: Path) -> str:
         return (path.relative_to(self._here) if path.is_relative_to(self._here) else path).as_posix()
 
-    def _kept(self, facts: Attempt, trace: Trace) -> KeptOnReport:
-        kept = self._store.keep(facts, trace)
+    def _kept(self, facts: Attempt, trace: Trace, name: str | None = None) -> KeptOnReport:
+        kept = self._store.keep(facts, trace, name)
         shown = None if kept.path is None else self._from_here(kept.path)
         return KeptOnReport(path=shown, problem=kept.problem or self._hook_problem(), dropped=kept.dropped)
 

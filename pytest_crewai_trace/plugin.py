@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_crewai_trace import settings
+from pytest_crewai_trace import marks, settings
 from pytest_crewai_trace.fixtures import (
     crewai_cassette,
     crewai_faults,
@@ -67,6 +67,11 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_crewai_trace.viewing import Viewer
 
         config.pluginmanager.register(Viewer(config))
+    publish = config.stash[settings.SETTINGS].publish
+    if publish is not None and not hasattr(config, "workerinput"):
+        from pytest_crewai_trace.publish.session import Publisher
+
+        config.pluginmanager.register(Publisher(config, publish))
     if config.stash[settings.SETTINGS].enabled:
         _start(config)
 
@@ -75,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    if not settings.is_scripted(collector):
+    if not marks.is_scripted(collector):
         return (yield)
     from pytest_crewai_trace.replay.seam import building_without_keys
 
@@ -86,21 +91,21 @@ def pytest_make_collect_report(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> None:
-    settings.use_cassette(collector, obj)
+    marks.use_cassette(collector, obj)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     try:
-        traced = [item for item in items if settings.is_traced(item, config.stash[settings.SETTINGS])]
+        traced = [item for item in items if marks.is_traced(item, config.stash[settings.SETTINGS])]
         _watch_budgets(config, items)
-        replaying = [item for item in items if settings.replays(item)]
+        replaying = [item for item in items if marks.replays(item)]
         for item in replaying:
-            settings.network_allowed(item, config.stash[settings.SETTINGS])  # a mistake in a marker ends the session
-        taped = [item for item in items if settings.has_cassette(item)]
+            marks.network_allowed(item, config.stash[settings.SETTINGS])  # a mistake in a marker ends the session
+        taped = [item for item in items if marks.has_cassette(item)]
         for item in taped:
-            settings.cassette_mark(item)  # a mistake in it ends the session
-            settings.network_allowed(item, config.stash[settings.SETTINGS])
+            marks.cassette_mark(item)  # a mistake in it ends the session
+            marks.network_allowed(item, config.stash[settings.SETTINGS])
     except pytest.UsageError as error:
         if not hasattr(config, "workeroutput"):
             raise

@@ -16,10 +16,13 @@ from pytest_crewai_trace.capture.bus import Recording
 from pytest_crewai_trace.capture.guard import Guard
 from pytest_crewai_trace.capture.storage import Folders
 from pytest_crewai_trace.errors import HookError, TraceIncompleteError
-from pytest_crewai_trace.settings import MARKER, SETTINGS, Settings, forbidden, is_traced
+from pytest_crewai_trace.marks import MARKER, forbidden, is_traced
+from pytest_crewai_trace.settings import SETTINGS, Settings
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.keeping import Keeping, KeptOnReport
+    from pytest_crewai_trace.publish.native import NativeTracing
+    from pytest_crewai_trace.publish.packing import PackedOnReport
     from pytest_crewai_trace.trace.trace import Trace
 
 T = TypeVar("T")
@@ -39,6 +42,9 @@ class Record:
         self.settled: set[str] = set()
         self.phases: dict[str, pytest.TestReport] = {}
         self.about: tuple[int, ...] = ()
+        self.native = _native(item.config)
+        if self.native is not None:
+            self.recorder.also = self.native.take
         self.is_kept = False  # whether it has been decided if its trace stays
         self.is_told = False  # whether a report of the test says that its recorder failed
         self._built: tuple[tuple[int, int, int], Trace] | None = None
@@ -92,6 +98,16 @@ class Record:
                 f"the trace of this test is incomplete: {self.incomplete()[0]}. This is an error of "
                 "pytest-crewai-trace, not of the test; please report it. -p no:crewai_trace runs without it."
             ) from self.recorder.error
+
+
+def _native(config: pytest.Config) -> NativeTracing | None:
+    """What makes of a test what is to be published, if anything is."""
+    if config.stash[SETTINGS].publish is None:
+        return None
+    from pytest_crewai_trace.publish.native import NativeTracing
+    from pytest_crewai_trace.publish.packing import new_execution
+
+    return NativeTracing(new_execution())
 
 
 RECORD: pytest.StashKey[Record] = pytest.StashKey()
@@ -192,6 +208,8 @@ class Session:
             return (yield)
         finally:
             self._end_untold(item)
+            if (record := item.stash.get(RECORD, None)) is not None and record.native is not None:
+                record.native.discard()
             _drop(item.stash, RECORD)
             _drop(item.stash, ATTEMPTS)
 
@@ -280,7 +298,11 @@ def _put_on_report(report: pytest.TestReport, record: Record, call: pytest.CallI
         if trace is not None:
             section = _section(report, record, trace)
             if report.when == "teardown":
-                report.crewai_trace_kept = _keep(record)  # type: ignore[attr-defined]
+                kept, packed = _keep(record)
+                report.crewai_trace_kept = kept  # type: ignore[attr-defined]
+                if packed is not None:
+                    report.crewai_trace_packed = packed  # type: ignore[attr-defined]
+                    report.user_properties.append(("crewai_execution", packed["execution"]))
                 _finish(report, record, trace)
     except Exception as error:  # noqa: BLE001 - a report must be made, whatever happens to our part of it
         section = f"the trace could not be shown: {type(error).__name__}: {error}"
@@ -323,15 +345,15 @@ def _finish(report: Any, record: Record, trace: Trace) -> None:
             report.user_properties.append(("crewai_viewer", where))
 
 
-def _keep(record: Record) -> KeptOnReport | None:
+def _keep(record: Record) -> tuple[KeptOnReport | None, PackedOnReport | None]:
     from pytest_crewai_trace.report.terminal import count
 
     record.is_kept = True
     if record.is_blank:
-        return None
+        return None, None
     trace = record.trace()
     counts = count(trace, record.item.nodeid, str(record.attempt))
-    return _keeping(record).keep(record.item, record.phases, trace, counts, record.attempt, record.about)
+    return _keeping(record).keep(record.item, record.phases, trace, counts, record.attempt, record.about, record.native)
 
 
 def _keeping(record: Record) -> Keeping:

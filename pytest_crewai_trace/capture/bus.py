@@ -283,6 +283,8 @@ def _record(
             owner = recording.owner(rule, event, source)
         if owner is not None:
             owner.take(source, event, sequence, at, given_start, replayed, parent, rule)
+            if owner.also is not None:
+                owner.also(source, event)
     except Exception as error:  # noqa: BLE001 - nothing of ours may end the user's run
         if recording.current is not None and recording.current.error is None:
             recording.current.error = error

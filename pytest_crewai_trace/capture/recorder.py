@@ -8,6 +8,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -95,6 +96,7 @@ class Recorder:
         self.error: BaseException | None = None
         self.doubts: list[str] = []
         self.closed = False
+        self.also: Callable[[Any, Any], None] | None = None  # who else wants each source and event as they come
         self._taken: deque[Row | _Taken] = deque()  # not yet among the rows
         self._held_messages = 0
         self._rows: list[Row] = []

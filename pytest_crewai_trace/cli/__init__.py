@@ -17,7 +17,11 @@ Command = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; its exit code: 0, 1 where what was asked for is not there or not so, 2 for wrong arguments."""
+    """Run the command; its exit code.
+
+    0, 1 where what was asked for is not there or not so, 2 for wrong arguments, 3 where
+    CrewAI AMP refuses the credential, or there is none.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that does not know a character of a model
@@ -99,6 +103,25 @@ def _parser() -> argparse.ArgumentParser:
     stats.add_argument("--all", action="store_true", help="of all runs")
     stats.add_argument("--json", action="store_true", help="as JSON")
 
+    publish = _add(
+        commands, "publish", _publish, "send to CrewAI AMP what runs with --crewai-trace-publish kept for it"
+    )
+    publish.add_argument("folders", nargs="*", metavar="DIR", help="default: the trace folder")
+    publish.add_argument(
+        "--which", choices=("failed", "all"), default="all", help="only those of failed tests (default: all)"
+    )
+    publish.add_argument(
+        "--content",
+        choices=("kept", "none"),
+        default="kept",
+        help="none: only structure, names, times, tokens and verdicts (default: what was kept)",
+    )
+    publish.add_argument("--dry-run", action="store_true", help="print what would be sent, as JSON, and send nothing")
+    publish.add_argument("--anonymous", action="store_true", help="without a credential")
+    publish.add_argument(
+        "--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="the most that it takes (default: 30)"
+    )
+
     doctor = _add(commands, "doctor", _doctor, "what is installed, what is on and why, and why a trace may not appear")
     doctor.add_argument("--offline", action="store_true", help="ask no server")
     for command in (show, listed, diff, export, stats):
@@ -121,6 +144,15 @@ def _number(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r}; valid: a number from 1")
     return number
+
+
+def _seconds(text: str) -> float:
+    from pytest_crewai_trace.publish.options import checked_seconds
+
+    try:
+        return checked_seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _version() -> str:
@@ -170,6 +202,19 @@ def _stats(given: argparse.Namespace) -> int:
     from pytest_crewai_trace.cli.stats import stats
 
     return stats(given.what, given.dir, by=given.by, top=given.top, all_runs=given.all, as_json=given.json)
+
+
+def _publish(given: argparse.Namespace) -> int:
+    from pytest_crewai_trace.cli.publish import publish
+
+    return publish(
+        given.folders,
+        which=given.which,
+        names_only=given.content == "none",
+        anonymous=given.anonymous,
+        seconds=given.timeout,
+        dry_run=given.dry_run,
+    )
 
 
 def _doctor(given: argparse.Namespace) -> int:

@@ -74,6 +74,7 @@ def _sections(*, offline: bool, environ: Mapping[str, str]) -> Iterator[tuple[st
     yield "credentials for CrewAI AMP (found, not shown)", credentials
     server = _server(environ, offline=offline)
     yield "CrewAI AMP", server
+    yield "publishing", list(_publishing(settings))
     yield "traces not appearing in the dashboard?", list(_not_appearing(environ, credentials))
     yield "authentication problems?", list(_authentication(credentials, server))
 
@@ -282,6 +283,21 @@ def _server(environ: Mapping[str, str], *, offline: bool) -> list[Line]:
             return [named, Line("ok", f"it answers (HTTP {answer.status_code})")]
     except httpx.HTTPError as error:
         return [named, Line("problem", f"it does not answer: {type(error).__name__}: {error}")]
+
+
+def _publishing(settings: Settings | None) -> Iterator[Line]:
+    """Whether runs here are published, and what waits."""
+    publish = None if settings is None else settings.publish
+    if publish is None:
+        yield Line("info", "a run here publishes nothing; --crewai-trace-publish=failed or all sends traces to AMP")
+    else:
+        yield Line("ok", f"a run here publishes the traces of {publish.which} tests, content: {publish.content}")
+    folder = default_folder()
+    from pytest_crewai_trace.publish.outbox import find
+
+    waiting = sum(item.waits for item in find([folder])) if folder.is_dir() else 0
+    if waiting:
+        yield Line("info", f"{waiting} of {folder} not sent yet: crewai-trace publish")
 
 
 def _not_appearing(environ: Mapping[str, str], credentials: list[Line]) -> Iterator[Line]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pytest_crewai_trace.cli.places import NothingFoundError, console, progress, skipped
 from pytest_crewai_trace.errors import plural
-from pytest_crewai_trace.store.reader import find
-from pytest_crewai_trace.store.writer import RUN_NAME, new_folder
+from pytest_crewai_trace.store.reader import files_in, find
+from pytest_crewai_trace.store.writer import ENVELOPE, PUBLISHED, RUN_NAME, new_folder
 
 
 def merge(folders: Sequence[str], output: str, *, force: bool) -> int:
@@ -28,25 +28,38 @@ def merge(folders: Sequence[str], output: str, *, force: bool) -> int:
     found = find(sources)
     for path, reason in found.skipped:
         skipped(path, reason)
-    if not found.stored:
+    waiting = _outbox(sources)
+    if not found.stored and not waiting:
         raise NothingFoundError(f"there are no traces in {', '.join(folders)}")
     new_folder(target)
     copied = 0
     for one in progress(found.stored, "merging", len(found.stored)):
         # By the run: two shards may have a test of the same name.
-        run = target / (one.attempt.run if RUN_NAME.fullmatch(one.attempt.run) else "other")
-        new_folder(run)
-        to = run / one.path.name
-        if not to.exists():
-            temporary = run / f".writing-{one.path.name}"
-            shutil.copyfile(one.path, temporary)
-            temporary.chmod(0o600)
-            temporary.replace(to)
-            copied += 1
+        copied += _copied(one.path, target / (one.attempt.run if RUN_NAME.fullmatch(one.attempt.run) else "other"))
+    for path in waiting:
+        _copied(path, target / (path.parent.name if RUN_NAME.fullmatch(path.parent.name) else "other"))
     again = len(found.stored) - copied
     there = f", {again} were there already" if again else ""
     console().print(f"{plural(copied, 'trace')} of {plural(len(found.runs), 'run')} in {target}{there}")
     return 0
+
+
+def _outbox(sources: Sequence[Path]) -> list[Path]:
+    """What is to be published, and what came of it."""
+    return [path for source in sources for path in files_in(source, (ENVELOPE, PUBLISHED))]
+
+
+def _copied(path: Path, folder: Path) -> bool:
+    """Copy a file, unless it is there; whether it was copied."""
+    new_folder(folder)
+    to = folder / path.name
+    if to.exists():
+        return False
+    temporary = folder / f".writing-{path.name}"
+    shutil.copyfile(path, temporary)
+    temporary.chmod(0o600)
+    temporary.replace(to)
+    return True
 
 
 def _is_ours(path: Path) -> bool:

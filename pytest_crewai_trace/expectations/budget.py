@@ -10,7 +10,7 @@ import pytest
 from pytest_crewai_trace.errors import TraceAssertionError
 from pytest_crewai_trace.expectations.limits import NAMES, Limits, parsed
 from pytest_crewai_trace.expectations.message import hide
-from pytest_crewai_trace.settings import keywords_only
+from pytest_crewai_trace.marks import keywords_only
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.session import Record

@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx
 
+from pytest_crewai_trace.capture.guard import OURS
+
 MOST_ANSWER = 65_536  # bytes; the answers of both protocols are far smaller
 _LATE = "did not answer in time"
 _OPENED = (".connect_tcp.complete", ".start_tls.complete")
@@ -105,7 +107,7 @@ class Line:
             headers=request.headers,
             content=request.body,
             timeout=httpx.Timeout(seconds),
-            extensions={"trace": self._note},
+            extensions={"trace": self._note, OURS: True},
         )
         response = self._client.send(built, stream=True)
         try:

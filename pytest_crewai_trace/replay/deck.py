@@ -17,6 +17,7 @@ import pytest
 
 from pytest_crewai_trace import session as tracing
 from pytest_crewai_trace.errors import NetworkBlockedError, UnusedReplyError, hide_from_traceback
+from pytest_crewai_trace.marks import CASSETTE, CassetteMark, cassette_mark
 from pytest_crewai_trace.redaction import redactor_of
 from pytest_crewai_trace.replay.cassette import CassetteFileError, Loaded, load, save
 from pytest_crewai_trace.replay.matching import Index, InOrder, Volatile
@@ -24,7 +25,6 @@ from pytest_crewai_trace.replay.mismatch import Explanation, shown, unused
 from pytest_crewai_trace.replay.player import playing
 from pytest_crewai_trace.replay.session import block_of, first_of, without_libraries, without_price_list
 from pytest_crewai_trace.replay.tape import Tape
-from pytest_crewai_trace.settings import CASSETTE, CassetteMark, cassette_mark
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.replay.network import NetworkBlock

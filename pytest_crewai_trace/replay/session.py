@@ -12,12 +12,13 @@ import pytest
 
 from pytest_crewai_trace import session as tracing
 from pytest_crewai_trace.errors import NetworkBlockedError, ReplayError
+from pytest_crewai_trace.marks import FAULTS, SCRIPT, network_allowed
 from pytest_crewai_trace.replay.callers import is_library
 from pytest_crewai_trace.replay.fault import Faults
 from pytest_crewai_trace.replay.network import NetworkBlock
 from pytest_crewai_trace.replay.script import Script
 from pytest_crewai_trace.replay.seam import Seam
-from pytest_crewai_trace.settings import FAULTS, SCRIPT, SETTINGS, network_allowed
+from pytest_crewai_trace.settings import SETTINGS
 
 _NAME = "crewai_trace_replay"
 _INSTEAD = (

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from pytest_crewai_trace.publish.links import web_address
 from pytest_crewai_trace.report.terminal import costs
 from pytest_crewai_trace.store.attempt import BAD
 from pytest_crewai_trace.trace.render import cut, printable
@@ -15,28 +18,33 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1_000_000  # GitHub shows no summary of over 1 MiB
 _MOST_ROWS = 200
+# Pages of tests, by test and attempt.
+Links = Mapping[tuple[str, str], str]
+_NONE: Links = MappingProxyType({})
 _MARKDOWN = frozenset("\\`*_{}[]()#+-.!|~<>&@:\"'/$^=")
 
 
-def write(path: Path, traced: list[Counts], reports: list[Any]) -> str | None:
+def write(path: Path, traced: list[Counts], reports: list[Any], links: Links = _NONE) -> str | None:
     """Add to the summary, which other steps may have begun; what went wrong, if something did."""
     if not traced:
         return None
     try:
         before = path.stat().st_size if path.exists() else 0
         with open(path, "a", encoding="utf-8", newline="\n") as file:
-            file.write(summary(traced, reports, MOST_BYTES - before))
+            file.write(summary(traced, reports, MOST_BYTES - before, links))
     except OSError as error:
         return f"the job summary could not be written: {error.strerror or error} ({path})"
     return None
 
 
-def summary(traced: list[Counts], reports: list[Any], most_bytes: int = MOST_BYTES) -> str:
+def summary(traced: list[Counts], reports: list[Any], most_bytes: int = MOST_BYTES, links: Links = _NONE) -> str:
     """Markdown; whatever a model has said stands in it as text."""
     ranked = sorted(traced, key=lambda one: (one["outcome"] not in BAD, one["test"], one["attempt"]))
     head = "| | test | LLM calls | tokens | cost | seconds |\n| --- | --- | ---: | ---: | ---: | ---: |\n"
+    if links:
+        head = head.replace(" |\n", " | CrewAI AMP |\n", 1).replace(" ---: |\n", " ---: | --- |\n", 1)
     parts = [f"\n### crewAI traces\n\n{head}"]
-    parts += [_row(one) for one in ranked[:_MOST_ROWS]]
+    parts += [_row(one, links) for one in ranked[:_MOST_ROWS]]
     if len(ranked) > _MOST_ROWS:
         parts.append(f"\n{len(ranked) - _MOST_ROWS} more tests.\n")
     parts += [_folded(report.nodeid, report.crewai_trace_tree) for report in reports if _has_tree(report)]
@@ -54,7 +62,7 @@ def _has_tree(report: Any) -> bool:
     return report.failed and hasattr(report, "crewai_trace_tree")
 
 
-def _row(one: Counts) -> str:
+def _row(one: Counts, links: Links) -> str:
     usage = Usage(**one["usage"])
     tokens = f"{usage.total_tokens:,}" + ("" if usage.complete else "+")
     attempt = f" (attempt {one['attempt']})" if one["attempt"] != "1" else ""
@@ -66,7 +74,13 @@ def _row(one: Counts) -> str:
         " ".join(costs([one["costs"]])) if usage.requests else "",
         f"{one['seconds']:.1f}",
     )
-    return f"| {' | '.join(cells)} |\n"
+    page = (_link(links.get((one["test"], one["attempt"]))),) if links else ()
+    return f"| {' | '.join((*cells, *page))} |\n"
+
+
+def _link(url: str | None) -> str:
+    shown = None if url is None else web_address(url)
+    return "" if shown is None else f'<a href="{_inert(shown)}">trace</a>'
 
 
 def _folded(test: str, tree: str) -> str:

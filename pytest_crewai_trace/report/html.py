@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.errors import CrewaiTraceError, TraceDocumentError
 from pytest_crewai_trace.files import PRIVATE, replacing
+from pytest_crewai_trace.publish.links import page_of
 from pytest_crewai_trace.report.target import GENERATOR, check, key
 from pytest_crewai_trace.report.totals import Totals
 from pytest_crewai_trace.trace.render import failing
@@ -148,6 +149,7 @@ class _Run:
                 "message": attempt.message and attempt.message[:_LONGEST_MESSAGE],
                 "names": totals.names(_MOST_NAMES),
                 "sum": totals.sum.plain(),
+                "page": page_of(stored.path),
                 "run": attempt.run if (attempt.test_id, attempt.attempt) in self._needs_run else None,
             }
         )

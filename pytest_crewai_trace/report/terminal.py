@@ -95,9 +95,10 @@ def write_summary(reporter: TerminalReporter, reports: list[Any]) -> None:
     for line in storage_lines(kept):
         reporter.write_line(f"crewai-trace: {line}")
     if settings.github_summary is not None:
+        from pytest_crewai_trace.publish.links import links_of
         from pytest_crewai_trace.report.github import write
 
-        problem = write(settings.github_summary, traced, reports)
+        problem = write(settings.github_summary, traced, reports, links_of(reporter.config, reports))
         if problem is not None:
             reporter.write_line(f"crewai-trace: {problem}")
 

@@ -121,6 +121,10 @@ class Cleaning:
         self._clean_span(written, span.kind)
         return cast("AnySpan", SPAN_CLASSES[span.kind].model_validate(written))
 
+    def known(self, value: Any) -> Any:
+        """Plain data without the secrets of the environment, and with all others."""
+        return self._redactor.known(value)
+
     def json_of(self, trace: Trace) -> bytes:
         """The document of a trace as JSON, without secrets and of at most ``MOST_BYTES``."""
         cleaned = 0
@@ -128,7 +132,7 @@ class Cleaning:
             if most_spans != cleaned:
                 document, cleaned = self._clean(to_document(trace, most_spans=most_spans)), most_spans
             # Cut where no secret is left: half of one would not be found.
-            content = as_json(document if most is None else _shortened(document, most))
+            content = as_json(document if most is None else shortened(document, most))
             if len(content) <= MOST_BYTES:
                 break
         return content
@@ -161,10 +165,10 @@ class Cleaning:
             self._redactor.clean(event, _TIMES, f"{where}event")
 
 
-def _shortened(value: Any, most: int) -> Any:
+def shortened(value: Any, most: int) -> Any:
     """Plain data with its long texts cut, each with a mark that says how much is gone."""
     if isinstance(value, str):
         return value if len(value) <= most else f"{value[:most]}… [{len(value) - most:,} more characters]"
     if isinstance(value, dict):
-        return {key: _shortened(item, most) for key, item in value.items()}
-    return [_shortened(item, most) for item in value] if isinstance(value, list) else value
+        return {key: shortened(item, most) for key, item in value.items()}
+    return [shortened(item, most) for item in value] if isinstance(value, list) else value

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pytest_crewai_trace.errors import TraceDocumentError
 from pytest_crewai_trace.files import FileRefusedError, opened
 from pytest_crewai_trace.store.attempt import Attempt
-from pytest_crewai_trace.store.writer import FORMAT, VERSION
+from pytest_crewai_trace.store.writer import ENVELOPE, FORMAT, PUBLISHED, VERSION
 from pytest_crewai_trace.trace.render import cut, printable
 from pytest_crewai_trace.trace.trace import Trace
 
@@ -131,11 +131,17 @@ def _header(file: BinaryIO) -> dict[str, Any]:
     return header if isinstance(header, dict) else {}
 
 
-def files_in(folder: Path) -> Iterator[Path]:
-    """The files that may be traces, at any depth, in the order of their names; links to folders are not followed."""
+def files_in(folder: Path, suffixes: tuple[str, ...] = ()) -> Iterator[Path]:
+    """The files with one of these endings, or those that may be traces, at any depth, in the order of their names.
+
+    Links to folders are not followed.
+    """
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))
+        for name in sorted(names):
+            fits = name.endswith(suffixes) if suffixes else not name.endswith((ENVELOPE, PUBLISHED))
+            if fits and not name.startswith("."):
+                yield Path(where, name)
 
 
 def find(paths: Iterable[Path]) -> Found:

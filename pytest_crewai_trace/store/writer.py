@@ -8,7 +8,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FORMAT = "crewai_trace"  # the key that says what a file is; its value is the version
 VERSION = 1
 SUFFIX = ".jsonl"
+# Beside a trace: what is to be sent to CrewAI AMP, and what came of it.
+ENVELOPE, PUBLISHED = ".envelope.json", ".published.json"
 RUN_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _IGNORE = "# Traces of crewAI tests.\n*\n"
 _ABANDONED = 3_600.0  # seconds after which a file that was being written is nobody's
@@ -65,11 +67,18 @@ class Store:
         self._names: set[str] = set()
         self._total: int | None = None
 
-    def keep(self, attempt: Attempt, trace: Trace) -> Kept:
-        """Write the trace of an attempt."""
+    def keep(self, attempt: Attempt, trace: Trace, name: str | None = None) -> Kept:
+        """Write the trace of an attempt, under a name that was asked for before or a new one."""
+        return self._put(lambda: name or self.name(attempt), lambda: self._content(attempt, trace))
+
+    def put(self, name: str, content: str) -> Kept:
+        """Write something else into the folder of this run."""
+        return self._put(lambda: name, content.encode)
+
+    def _put(self, name_of: Callable[[], str], content_of: Callable[[], bytes]) -> Kept:
         try:
-            content = self._content(attempt, trace)
-            path = self._made_folder() / self._name(attempt)
+            content = content_of()
+            path = self._made_folder() / name_of()
             with replacing(path, PRIVATE) as file:
                 file.write(content)
             return Kept(path, dropped=self._make_room(path, len(content)))
@@ -88,8 +97,10 @@ class Store:
         first = json.dumps(header, ensure_ascii=True, allow_nan=False)
         return b"".join((first.encode(), b"\n", document, b"\n"))
 
-    def _name(self, attempt: Attempt) -> str:
-        """A name that is safe everywhere. Tests whose names are equal after cleaning differ in the hash."""
+    def name(self, attempt: Attempt) -> str:
+        """A name for a trace, new each time, that is safe everywhere. Tests whose names are equal after cleaning differ
+        in the hash.
+        """
         shown = _NOT_IN_NAMES.sub("-", self._cleaning.value(attempt.test_id, "test_id").replace(".py::", "::"))
         digest = hashlib.sha256(attempt.test_id.encode("utf-8", "surrogatepass")).hexdigest()[:10]
         worker = f"-{_NOT_IN_NAMES.sub('', attempt.worker)}" if attempt.worker else ""
@@ -133,7 +144,7 @@ class Store:
             except OSError:
                 continue
             self._total -= file.size
-            dropped += 1
+            dropped += file.path.endswith(SUFFIX)
         return dropped
 
     def _files(self) -> Iterator[_File]:
@@ -145,7 +156,7 @@ class Store:
                         stat = entry.stat(follow_symlinks=False)
                     except OSError:
                         continue
-                    if entry.name.endswith(SUFFIX) and not entry.name.startswith("."):
+                    if entry.name.endswith((SUFFIX, ENVELOPE)) and not entry.name.startswith("."):
                         yield _File(".passed." not in entry.name, stat.st_mtime, entry.path, stat.st_size)
                     elif entry.name.startswith(WRITING) and stat.st_mtime < time.time() - _ABANDONED:
                         _unlink(entry.path)

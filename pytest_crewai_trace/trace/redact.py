@@ -177,6 +177,14 @@ class Redactor:
         """
         return self._value(value, where, named, 0)
 
+    def known(self, value: Any) -> Any:
+        """Plain data without the known secrets, whatever else it holds."""
+        if isinstance(value, str):
+            return self._literals(value)
+        if isinstance(value, Mapping):
+            return {self.known(key): self.known(item) for key, item in value.items()}
+        return [self.known(item) for item in value] if isinstance(value, list | tuple) else value
+
     def _value(self, value: Any, where: str, named: Strength, level: int) -> Any:
         if isinstance(value, str):
             if named is not Strength.NONE and is_secret(value, named):

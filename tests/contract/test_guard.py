@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ from packaging.version import Version
 from pytest_crewai_trace.capture.guard import Guard
 from pytest_crewai_trace.capture.storage import OURS, VARIABLE
 from tests.support.amp import Amp
+from tests.support.homes import ROOT, environment_of, make_home, on_pipe
 
-ROOT = Path(__file__).parents[2]
 CREWAI = Version(version("crewai"))
 GRANTS = Version("1.15.22") <= CREWAI
 RUNS = ["crew", "crew_by_environment", "flow", "flow_by_environment", "agent", "llm_call", "thread", "executor"]
@@ -97,20 +96,6 @@ class Scene:
         return self.report[name]
 
 
-def log_in(home: Path) -> None:
-    """A saved ``crewai login`` and the consent to tracing, as crewAI keeps them."""
-    from cryptography.fernet import Fernet
-
-    credentials, key = home / ".local/share/crewai/credentials", Fernet.generate_key()
-    credentials.mkdir(parents=True)
-    (credentials / "secret.key").write_bytes(key)
-    login = {"access_token": "saved", "expiration": (datetime.now() + timedelta(days=1)).isoformat()}  # noqa: DTZ005 - as crewAI writes it
-    (credentials / "tokens.enc").write_bytes(Fernet(key).encrypt(json.dumps(login).encode()))
-    consent = home / ".local/share/project/.crewai_user.json"
-    consent.parent.mkdir(parents=True)
-    consent.write_text(json.dumps({"first_execution_done": True, "trace_consent": True}))
-
-
 def play(root: Path, **config: Any) -> Scene:
     """Run one child process that is logged in, has consented, and has a ``.env`` that switches tracing on."""
     make_home(root, fresh=False)
@@ -134,22 +119,9 @@ def play_pytest(root: Path, *arguments: str, fresh: bool = False, terminal: bool
     return scene
 
 
-def make_home(root: Path, *, fresh: bool) -> Path:
-    home, project = root / "home", root / "project"
-    home.mkdir(parents=True)
-    project.mkdir()
-    if not fresh:
-        log_in(home)
-        (project / ".env").write_text("CREWAI_TRACING_ENABLED=true\nCREWAI_USER_PAT=pat\n")
-    return project
-
-
 def perform(root: Path, code: str, *arguments: str, terminal: bool = False, url: str = "") -> Scene:
     home, project = root / "home", root / "project"
-    foreign = ("CREWAI", "OTEL", "CI", "XDG", "PYTEST")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
-    environment |= {"HOME": str(home), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "CREWAI_PLUS_URL": url}
-    environment["OPENAI_API_KEY"] = "none"  # nobody calls it; the default knowledge client wants one
+    environment = environment_of(home, url)
     command = [sys.executable, "-c", code, *arguments]
     output = (on_terminal if terminal else on_pipe)(command, project, environment)
     assert (root / "report.json").exists(), output
@@ -159,13 +131,6 @@ def perform(root: Path, code: str, *arguments: str, terminal: bool = False, url:
         sorted(path.relative_to(project).as_posix() for path in project.rglob("*")),
         output,
     )
-
-
-def on_pipe(command: list[str], folder: Path, environment: dict[str, str]) -> str:
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
-    return done.stdout + done.stderr
 
 
 def on_terminal(command: list[str], folder: Path, environment: dict[str, str]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_crewai_trace import Trace
+from tests.support.amp import Amp
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = "pytest_crewai_trace.plugin"
@@ -145,3 +146,12 @@ def crewai_imported() -> None:
 def crews(project: Project, crewai_imported: None) -> Project:
     """A project whose tests run crews."""
     return project
+
+
+@pytest.fixture
+def amp(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Amp]:
+    """A stand-in of AMP, which the environment names, and a credential for it."""
+    with Amp() as amp:
+        monkeypatch.setenv("CREWAI_PLUS_URL", amp.url)
+        monkeypatch.setenv("CREWAI_USER_PAT", "pat-of-nobody")
+        yield amp

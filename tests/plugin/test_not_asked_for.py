@@ -85,7 +85,10 @@ def test_s01_installed_and_not_asked_for(installed, without):
         "pytest_crewai_trace",
         "pytest_crewai_trace.fixtures",
         "pytest_crewai_trace.hooks",
+        "pytest_crewai_trace.marks",
         "pytest_crewai_trace.plugin",
+        "pytest_crewai_trace.publish",
+        "pytest_crewai_trace.publish.options",
         "pytest_crewai_trace.settings",
     }
     assert run.hosts == []

@@ -358,14 +358,14 @@ def test_an_error_of_ours_is_said_and_changes_nothing(crews):
             from pytest_crewai_trace.store import writer
             def raises(*args):
                 raise ZeroDivisionError("our mistake")
-            writer.Store._name = raises
+            writer.Store.name = raises
             ScriptedLLM("x").call("hi")
             assert False
         """)
     from pytest_crewai_trace.store import writer
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writer.Store, "_name", writer.Store._name)  # put back
+        patch.setattr(writer.Store, "name", writer.Store.name)  # put back
         result = crews.run("--crewai-trace")
 
     result.assert_outcomes(failed=1)

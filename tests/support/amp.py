@@ -35,9 +35,14 @@ def is_tracing(request: Request) -> bool:
 
 def spans_of(request: Request) -> list[Any]:
     """The OTLP spans of a request to the collector."""
+    return spans_in(request.plain)
+
+
+def spans_in(serialised: bytes) -> list[Any]:
+    """The spans of a serialised OTLP request."""
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    sent = ExportTraceServiceRequest.FromString(request.plain)
+    sent = ExportTraceServiceRequest.FromString(serialised)
     return [span for resource in sent.resource_spans for scope in resource.scope_spans for span in scope.spans]
 
 

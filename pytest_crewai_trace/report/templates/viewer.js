@@ -170,6 +170,7 @@ function draw(test, trace) {
         ["Tokens", tokens(test.sum)],
         ["Cost", cost(test.sum)],
         ["Spans", trace.spans.length.toLocaleString("en")],
+        ["CrewAI AMP", test.page && el("a", { href: test.page, target: "_blank", rel: "noopener noreferrer" }, "open its page")],
         ...Object.entries(test.durations).map(([phase, took]) => [phase, seconds(took)]),
       ]),
       ...trace.incomplete.map((reason) => el("p", { class: "warning" }, `Incomplete: ${reason}`)),
