@@ -38,6 +38,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def scoreboard(session: nox.Session) -> None:
+    """The tests that carry a number of docs/scoreboard.md, and the table: ``nox -s scoreboard -- -k S36``."""
+    install(session, "-e", ".[test]")
+    session.run("pytest", "-m", "scoreboard", "--scoreboard", *session.posargs)
+
+
+@nox.session
 def lowest(session: nox.Session) -> None:
     """The tests, with the lowest version of everything that pyproject.toml names."""
     if session.venv_backend != "uv":
