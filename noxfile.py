@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -89,6 +90,23 @@ def bench(session: nox.Session) -> None:
         session.skip("there is no benchmarks/run.py")
     install(session, "-e", ".[test]", "pydantic-evals")  # a peer, of the benchmarks only
     session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """2,000 traced tests in one process: writes docs/soak.md and its curves. Half an hour."""
+    install(session, "-e", ".[test]")
+    session.run("python", "-m", "benchmarks.soak", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """The tests of tests/fuzz with many examples, again and again for so many minutes: ``nox -s fuzz -- 30``."""
+    minutes, pytest_args = (session.posargs[0], session.posargs[1:]) if session.posargs else ("30", [])
+    install(session, "-e", ".[test]")
+    end = time.monotonic() + 60 * float(minutes)
+    while time.monotonic() < end:
+        session.run("pytest", "tests/fuzz", *pytest_args, env={"CREWAI_TRACE_FUZZ": "1"})
 
 
 @nox.session
