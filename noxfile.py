@@ -93,6 +93,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def audit(session: nox.Session) -> None:
+    """Known vulnerabilities in what the plugin needs; asks PyPI about each package."""
+    install(session, ".", "pip-audit")
+    session.run("pip-audit", "--local", *session.posargs)
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """2,000 traced tests in one process: writes docs/soak.md and its curves. Half an hour."""
     install(session, "-e", ".[test]")
@@ -106,7 +113,9 @@ def fuzz(session: nox.Session) -> None:
     install(session, "-e", ".[test]")
     end = time.monotonic() + 60 * float(minutes)
     while time.monotonic() < end:
-        session.run("pytest", "tests/fuzz", *pytest_args, env={"CREWAI_TRACE_FUZZ": "1"})
+        session.run(
+            "pytest", "tests/fuzz", "-o", "faulthandler_timeout=0", *pytest_args, env={"CREWAI_TRACE_FUZZ": "1"}
+        )
 
 
 @nox.session

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-_FEW, _MANY = 20, 1_500
+_FEW, _MANY = 20, 500
 _many = bool(os.environ.get("CREWAI_TRACE_FUZZ"))
 _fuzz = settings(
     settings.default,
