@@ -93,6 +93,23 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def interference(session: nox.Session) -> None:
+    """Whether outcomes are the same with the plugin on and without: suites of every style, the examples, the unit tests."""
+    install(session, "-e", ".[test]", "pytest-forked")
+    every = {"CREWAI_TRACE_INTERFERENCE": "1"}
+    session.run("pytest", "tests/plugin/test_interference.py", env=every)
+    off = {"examples": [], "tests/unit": ["-p", "no:crewai_trace"]}  # the examples ask for its fixtures
+    for suite, without in off.items():
+        told = []
+        for way, arguments in (("on", ["--crewai-trace"]), ("off", without)):
+            junit = session.cache_dir.resolve() / f"interference-{way}.xml"
+            session.run("pytest", suite, *arguments, f"--junitxml={junit}", success_codes=[0, 1])
+            told.append(outcomes(junit))
+        if told[0] != told[1]:
+            session.error(f"{suite}: {sorted(set(told[0].items()) ^ set(told[1].items()))}")
+
+
+@nox.session
 def audit(session: nox.Session) -> None:
     """Known vulnerabilities in what the plugin needs; asks PyPI about each package."""
     install(session, ".", "pip-audit")
@@ -210,6 +227,16 @@ class Result:
 
 
 RESULTS: dict[str, Result] = {}
+
+
+def outcomes(junit: Path) -> dict[str, str]:
+    """How each test ended."""
+    cases = ElementTree.parse(junit).getroot().iter("testcase")
+    ended = {f"{case.get('classname')}::{case.get('name')}": [child.tag for child in case] for case in cases}
+    return {
+        name: next((tag for tag in ("error", "failure", "skipped") if tag in tags), "passed")
+        for name, tags in ended.items()
+    }
 
 
 def install(session: nox.Session, *requirements: str) -> None:

@@ -275,6 +275,18 @@ def test_ends_that_the_bus_pairs_with_the_wrong_start():
     assert [event.note for event in made.llm_calls.one().events] == ["ended a second time"]
 
 
+def test_an_end_that_names_the_wrong_start_leaves_it_open():
+    """S10, S11: else the record would neither wait for what goes on in it nor claim its events."""
+    record = recorded(
+        started("agent_execution", "agent"),
+        Event("llm_call_failed", event_id="1", started_event_id="agent", call_id="1", error="down"),
+    )
+
+    assert record.has_open
+    take(record, ended("agent_execution_completed", "agent"), 2)
+    assert not record.has_open
+
+
 def test_what_never_ends_is_open():
     """S11"""
     made = built(recorded(*crew_run()[:4]))
