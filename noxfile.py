@@ -94,7 +94,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def interference(session: nox.Session) -> None:
-    """Whether outcomes are the same with the plugin on and without: suites of every style, the examples, the unit tests."""
+    """Whether outcomes are the same with the plugin on and off: suites of all styles, the examples, the unit tests."""
     install(session, "-e", ".[test]", "pytest-forked")
     every = {"CREWAI_TRACE_INTERFERENCE": "1"}
     session.run("pytest", "tests/plugin/test_interference.py", env=every)
@@ -231,12 +231,11 @@ RESULTS: dict[str, Result] = {}
 
 def outcomes(junit: Path) -> dict[str, str]:
     """How each test ended."""
-    cases = ElementTree.parse(junit).getroot().iter("testcase")
-    ended = {f"{case.get('classname')}::{case.get('name')}": [child.tag for child in case] for case in cases}
-    return {
-        name: next((tag for tag in ("error", "failure", "skipped") if tag in tags), "passed")
-        for name, tags in ended.items()
-    }
+    ended = {}
+    for case in ElementTree.parse(junit).getroot().iter("testcase"):
+        tags = {child.tag for child in case} & {"error", "failure", "skipped"}
+        ended[f"{case.get('classname')}::{case.get('name')}"] = min(tags, default="passed")
+    return ended
 
 
 def install(session: nox.Session, *requirements: str) -> None:
