@@ -18,7 +18,8 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
 nox.options.sessions = ["lint", "typecheck", "tests"]
 
-DEV = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]["dev"]
+PROJECT = nox.project.load_toml("pyproject.toml")["project"]
+DEV = PROJECT["optional-dependencies"]["dev"]
 OLDEST, NEWEST = "1.13.0", "newest"
 CREWAI = [OLDEST, "1.14.7", "1.15.0", "1.15.21", "1.15.22", NEWEST]
 # Its extra for LiteLLM and crewAI itself want different versions of python-dotenv and openai.
@@ -112,8 +113,8 @@ def interference(session: nox.Session) -> None:
 @nox.session
 def audit(session: nox.Session) -> None:
     """Known vulnerabilities in what the plugin needs; asks PyPI about each package."""
-    install(session, ".", "pip-audit")
-    session.run("pip-audit", "--local", *session.posargs)
+    install(session, *PROJECT["dependencies"], "pip-audit")
+    session.run("pip-audit", "--local", "--strict", *session.posargs)  # strict: what could not be asked about fails
 
 
 @nox.session
