@@ -287,6 +287,20 @@ def test_an_end_that_names_the_wrong_start_leaves_it_open():
     assert not record.has_open
 
 
+def test_runs_without_a_scope_are_not_put_into_anothers_plan():
+    """S10: as the item of a plan that runs meanwhile."""
+    made = built(
+        recorded(
+            started("plan_step", "item", step_number=1),
+            started("agent_execution", "other", agent_role="Ann"),
+            ended("plan_step_completed", "item"),
+            ended("agent_execution_completed", "other"),
+        )
+    )
+
+    assert [one.parent for one in made.all_spans] == [None, None]
+
+
 def test_what_never_ends_is_open():
     """S11"""
     made = built(recorded(*crew_run()[:4]))
