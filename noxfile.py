@@ -96,7 +96,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def interference(session: nox.Session) -> None:
     """Whether outcomes are the same with the plugin on and off: suites of all styles, the examples, the unit tests."""
-    install(session, "-e", ".[test]", "pytest-forked")
+    install(session, "-e", ".[test]")
     every = {"CREWAI_TRACE_INTERFERENCE": "1"}
     session.run("pytest", "tests/plugin/test_interference.py", env=every)
     off = {"examples": [], "tests/unit": ["-p", "no:crewai_trace"]}  # the examples ask for its fixtures

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 
 import pytest
@@ -170,7 +169,6 @@ CREWS = """
 RUNS = {
     "together": ("--html=report.html", "--cov=tests.support.crews", "--cov-report=", "--randomly-seed=7"),
     "workers": ("-n", "2", "--dist=loadfile", "-p", "no:randomly"),
-    "forked": ("--forked", "-p", "no:randomly", "-p", "no:rerunfailures"),
 }
 # In the suite the one that has most in it, without crews; all of it in `nox -s interference`.
 ALL = bool(os.environ.get("CREWAI_TRACE_INTERFERENCE"))
@@ -179,8 +177,6 @@ ALL = bool(os.environ.get("CREWAI_TRACE_INTERFERENCE"))
 @pytest.mark.skipif(os.name != "posix", reason="SIGALRM")
 @pytest.mark.parametrize("how", RUNS if ALL else ["together"])
 def test_s12_the_same_outcomes_with_and_without(together, how, monkeypatch):
-    if how == "forked" and importlib.util.find_spec("pytest_forked") is None:
-        pytest.skip("pytest-forked is not installed")
     for name, text in SUITES.items():
         together.write(name, text)
     if ALL:
