@@ -283,7 +283,7 @@ _PARAMETERS = (
 
 @later()  # the recorder sees to its messages and tools; pydantic has copied the other lists
 def llm(fields: Fields, source: Any) -> dict[str, Any]:
-    model = str(fields.get("model") or own(source, "model") or "unknown")
+    model = str(plain(fields.get("model")) or plain(own(source, "model")) or "unknown")
     return {
         **_who(fields),
         "name": model.rpartition("/")[2],
@@ -294,7 +294,7 @@ def llm(fields: Fields, source: Any) -> dict[str, Any]:
 
 def _with_provider(model: str, source: Any) -> str:
     """``provider/model``, so that the price can be looked up; crewAI's native providers drop the prefix."""
-    provider = own(source, "provider")
+    provider = plain(own(source, "provider"))
     return f"{provider}/{model}" if "/" not in model and isinstance(provider, str) and provider else model
 
 
