@@ -9,8 +9,8 @@ import pytest
 from tests import scoreboard
 
 TESTS = Path(__file__).parents[1]
-# Of what is not built yet: publishing.
-AWAITED = {f"S{number}" for number in (14, *range(16, 24), *range(25, 34), 42, 71, 72, 73, 74, 76)}
+# Of what is not merged yet.
+AWAITED = {"S72", "S74"}
 
 
 def test_every_number_has_a_test():
