@@ -18,6 +18,7 @@ from pytest_crewai_trace.report.html import write as write_viewer
 from pytest_crewai_trace.report.otlp import resource_spans
 from pytest_crewai_trace.snapshot.messages import difference
 from pytest_crewai_trace.snapshot.options import Options
+from pytest_crewai_trace.snapshot.reading import Reading
 from pytest_crewai_trace.snapshot.render import tree_text
 from pytest_crewai_trace.snapshot.text import Snapshot, SnapshotFileError
 from pytest_crewai_trace.store.reader import find
@@ -169,7 +170,7 @@ def test_a_snapshot_is_read_or_refused(damaged_file):
     text = damaged_file.decode("utf-8", "replace")
     try:
         stored = Snapshot.read(text)
-        trees = stored.trees()
+        trees = Reading().trees(stored)
     except SnapshotFileError as error:
         is_one_sentence(str(error))
         return

@@ -29,6 +29,7 @@ from pytest_crewai_trace.report.junit import JunitTrees
 from pytest_crewai_trace.report.otlp import resource_spans
 from pytest_crewai_trace.report.terminal import count, line_of, tree_of
 from pytest_crewai_trace.snapshot.options import LEVELS, Options
+from pytest_crewai_trace.snapshot.reading import Reading
 from pytest_crewai_trace.snapshot.render import tree_text
 from pytest_crewai_trace.snapshot.text import Snapshot
 from pytest_crewai_trace.store.attempt import Attempt
@@ -285,7 +286,7 @@ def test_no_secret_is_in_a_snapshot_and_it_is_read_back(made):
         read = Snapshot.read(Snapshot(level, (text, text)).write())
         assert read.variants == (text, text)
         lines: list[str] = []
-        stack = read.trees()[0][::-1]
+        stack = Reading().trees(read)[0][::-1]
         while stack:
             entry = stack.pop()
             lines += entry.lines()
