@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,7 +18,8 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
 nox.options.sessions = ["lint", "typecheck", "tests"]
 
-DEV = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]["dev"]
+PROJECT = nox.project.load_toml("pyproject.toml")["project"]
+DEV = PROJECT["optional-dependencies"]["dev"]
 OLDEST, NEWEST = "1.13.0", "newest"
 CREWAI = [OLDEST, "1.14.7", "1.15.0", "1.15.21", "1.15.22", NEWEST]
 # Its extra for LiteLLM and crewAI itself want different versions of python-dotenv and openai.
@@ -35,6 +37,13 @@ def tests(session: nox.Session) -> None:
     """The tests: ``nox -s tests -- -k flow``."""
     install(session, "-e", ".[test]")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def scoreboard(session: nox.Session) -> None:
+    """The tests that carry a number of docs/scoreboard.md, and the table: ``nox -s scoreboard -- -k S36``."""
+    install(session, "-e", ".[test]")
+    session.run("pytest", "-m", "scoreboard", "--scoreboard", *session.posargs)
 
 
 @nox.session
@@ -82,6 +91,49 @@ def bench(session: nox.Session) -> None:
         session.skip("there is no benchmarks/run.py")
     install(session, "-e", ".[test]", "pydantic-evals")  # a peer, of the benchmarks only
     session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def interference(session: nox.Session) -> None:
+    """Whether outcomes are the same with the plugin on and off: suites of all styles, the examples, the unit tests."""
+    install(session, "-e", ".[test]")
+    every = {"CREWAI_TRACE_INTERFERENCE": "1"}
+    session.run("pytest", "tests/plugin/test_interference.py", env=every)
+    off = {"examples": [], "tests/unit": ["-p", "no:crewai_trace"]}  # the examples ask for its fixtures
+    for suite, without in off.items():
+        told = []
+        for way, arguments in (("on", ["--crewai-trace"]), ("off", without)):
+            junit = session.cache_dir.resolve() / f"interference-{way}.xml"
+            session.run("pytest", suite, *arguments, f"--junitxml={junit}", success_codes=[0, 1])
+            told.append(outcomes(junit))
+        if told[0] != told[1]:
+            session.error(f"{suite}: {sorted(set(told[0].items()) ^ set(told[1].items()))}")
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Known vulnerabilities in what the plugin needs; asks PyPI about each package."""
+    install(session, *PROJECT["dependencies"], "pip-audit")
+    session.run("pip-audit", "--local", "--strict", *session.posargs)  # strict: what could not be asked about fails
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """2,000 traced tests in one process: writes docs/soak.md and its curves. Half an hour."""
+    install(session, "-e", ".[test]")
+    session.run("python", "-m", "benchmarks.soak", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """The tests of tests/fuzz with many examples, again and again for so many minutes: ``nox -s fuzz -- 30``."""
+    minutes, pytest_args = (session.posargs[0], session.posargs[1:]) if session.posargs else ("30", [])
+    install(session, "-e", ".[test]")
+    end = time.monotonic() + 60 * float(minutes)
+    while time.monotonic() < end:
+        session.run(
+            "pytest", "tests/fuzz", "-o", "faulthandler_timeout=0", *pytest_args, env={"CREWAI_TRACE_FUZZ": "1"}
+        )
 
 
 @nox.session
@@ -176,6 +228,15 @@ class Result:
 
 
 RESULTS: dict[str, Result] = {}
+
+
+def outcomes(junit: Path) -> dict[str, str]:
+    """How each test ended."""
+    ended = {}
+    for case in ElementTree.parse(junit).getroot().iter("testcase"):
+        tags = {child.tag for child in case} & {"error", "failure", "skipped"}
+        ended[f"{case.get('classname')}::{case.get('name')}"] = min(tags, default="passed")
+    return ended
 
 
 def install(session: nox.Session, *requirements: str) -> None:

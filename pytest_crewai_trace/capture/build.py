@@ -162,9 +162,9 @@ class Builder:
     def _planned(self, row: Row, above: Draft | None) -> Draft | None:
         """The item of an agent's plan that something is done for."""
         observes = row.type == "step_observation_started"
-        if row.rule.kind not in _PLANNED and not observes:
-            return None
-        shown = None if above is None else above.visible()
+        if above is None or (row.rule.kind not in _PLANNED and not observes):
+            return None  # without a scope nobody knows whose plan it is
+        shown = above.visible()
         number = row.fields.get("number" if observes else "plan_number")
         candidates = [
             draft

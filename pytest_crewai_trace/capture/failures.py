@@ -22,9 +22,10 @@ _HERE = str(Path(__file__).parent)
 def failure(fields: dict[str, Any]) -> dict[str, Any]:
     """The error of an event that is being emitted: ``message`` and, where the exception can be found, its ``type``."""
     said = fields.get("error")
-    message = message_of(said) if isinstance(said, BaseException) else plain(said)
+    is_exception = issubclass(type(said), BaseException)  # isinstance() would ask the value for its __class__
+    message = message_of(said) if is_exception else plain(said)
     found: dict[str, Any] = {"message": message if isinstance(message, str) else str(message or "")}
-    raised = said if isinstance(said, BaseException) else _handled(found["message"])
+    raised = said if is_exception else _handled(found["message"])
     if raised is None:
         raised = _at_hand(found["message"])
     if raised is not None:

@@ -110,9 +110,9 @@ def identify(kind: Kind, fields: Fields, source: Any) -> dict[str, str]:
     """The ids and names by which an end finds its start."""
     found: dict[str, str] = {}
     for name in _IDENTITY.get(kind, _WHOSE):
-        value = fields.get(name)
+        value = plain(fields.get(name))
         if value is not None and value != "":
-            found[name] = value if type(value) is str else str(value)
+            found[name] = str(value)
     if kind == "tool" and "tool_name" in found:
         found["tool_name"] = tool_name(found["tool_name"])
     if kind in ("task", "agent"):
@@ -123,7 +123,7 @@ def identify(kind: Kind, fields: Fields, source: Any) -> dict[str, str]:
 
 
 def _identify(found: dict[str, str], name: str, thing: Any) -> None:
-    value = own(thing, "id")
+    value = plain(own(thing, "id"))
     if value is not None:
         found[name] = str(value)
 
@@ -283,7 +283,7 @@ _PARAMETERS = (
 
 @later()  # the recorder sees to its messages and tools; pydantic has copied the other lists
 def llm(fields: Fields, source: Any) -> dict[str, Any]:
-    model = str(fields.get("model") or own(source, "model") or "unknown")
+    model = str(plain(fields.get("model")) or plain(own(source, "model")) or "unknown")
     return {
         **_who(fields),
         "name": model.rpartition("/")[2],
@@ -294,7 +294,7 @@ def llm(fields: Fields, source: Any) -> dict[str, Any]:
 
 def _with_provider(model: str, source: Any) -> str:
     """``provider/model``, so that the price can be looked up; crewAI's native providers drop the prefix."""
-    provider = own(source, "provider")
+    provider = plain(own(source, "provider"))
     return f"{provider}/{model}" if "/" not in model and isinstance(provider, str) and provider else model
 
 

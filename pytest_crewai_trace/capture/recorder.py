@@ -132,7 +132,7 @@ class Recorder:
                 rule = rule_of(event)
             fields = event.__dict__
             if rule.role == "chunk":
-                self._count_chunk(str(fields.get("call_id")), at)
+                self._count_chunk(str(_id(fields.get("call_id"))), at)
                 return
             thread, task = (threading.get_ident(), _running_task()) if rule.role == "begin" else (0, None)
             if rule.payload is None or replayed or sys.exc_info()[1] is not None:
@@ -197,7 +197,7 @@ class Recorder:
         task: weakref.ref[asyncio.Task[Any]] | None,
     ) -> Row:
         row = Row(rule, fields.get("type") or "", sequence, at)
-        row.event_id = str(fields.get("event_id"))
+        row.event_id = str(_id(fields.get("event_id")))
         row.parent_id = _id(fields.get("parent_event_id")) or parent
         row.start_id = _id(fields.get("started_event_id"))
         row.given_start = given_start
@@ -405,7 +405,7 @@ class Recorder:
                 row = self._ended_by(rule, _id(fields.get("started_event_id")), id(source))
                 return row is not None and self._may_go_on(row)
             if rule.role == "chunk":
-                return str(fields.get("call_id")) in self.chunks
+                return str(_id(fields.get("call_id"))) in self.chunks
             parent = self._starts.get(_id(fields.get("parent_event_id")) or "")
             return parent is not None and (rule.kind == BACKGROUND or self._may_go_on(parent))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -157,6 +158,16 @@ def test_s53_s55_the_job_summary(suite, monkeypatch):
     assert folded.endswith("</pre></details>")
     inside = folded.removesuffix("</pre></details>").partition("<pre>")[2]
     assert not set("<>@`|[]*:") & set(inside)
+
+
+def test_s53_s55_a_tree_of_many_lines_is_one_line_of_the_summary():
+    """Markdown would begin anew after an empty line."""
+    tree = "crew crew\n\n::error::x\n# heading\n    code"
+    failed = SimpleNamespace(failed=True, nodeid="test_a.py::test_one", crewai_trace_tree=tree)
+
+    (folded,) = [line for line in summary([], [failed]).splitlines() if "crew crew" in line]
+
+    assert folded.endswith("</pre></details>")
 
 
 def test_a_summary_that_cannot_be_written_is_said(suite, monkeypatch):

@@ -275,6 +275,32 @@ def test_ends_that_the_bus_pairs_with_the_wrong_start():
     assert [event.note for event in made.llm_calls.one().events] == ["ended a second time"]
 
 
+def test_an_end_that_names_the_wrong_start_leaves_it_open():
+    """S10, S11: else the record would neither wait for what goes on in it nor claim its events."""
+    record = recorded(
+        started("agent_execution", "agent"),
+        Event("llm_call_failed", event_id="1", started_event_id="agent", call_id="1", error="down"),
+    )
+
+    assert record.has_open
+    take(record, ended("agent_execution_completed", "agent"), 2)
+    assert not record.has_open
+
+
+def test_runs_without_a_scope_are_not_put_into_anothers_plan():
+    """S10: as the item of a plan that runs meanwhile."""
+    made = built(
+        recorded(
+            started("plan_step", "item", step_number=1),
+            started("agent_execution", "other", agent_role="Ann"),
+            ended("plan_step_completed", "item"),
+            ended("agent_execution_completed", "other"),
+        )
+    )
+
+    assert [one.parent for one in made.all_spans] == [None, None]
+
+
 def test_what_never_ends_is_open():
     """S11"""
     made = built(recorded(*crew_run()[:4]))
@@ -323,16 +349,33 @@ def test_starts_that_are_each_others_parents():
 
 
 @pytest.mark.parametrize("name", ["event_id", "parent_event_id", "started_event_id", "call_id", "task_id", "agent_id"])
-@pytest.mark.parametrize("value", [5, [5], {5: 5}, b"x", object], ids=lambda value: type(value).__name__)
-def test_ids_of_other_types(name, value):
+@pytest.mark.parametrize("make", [lambda: 5, lambda: {5: [5]}, lambda: b"x", hostile.Everything], ids=range(4))
+def test_ids_of_other_types(name, make):
     """S59: of a user's own event, or a newer crewAI."""
     events = crew_run()
     for event in events:
-        event.__dict__[name] = value
+        event.__dict__[name] = make()
     record = recorded(*events)
 
     assert record.error is None
     assert built(record).event_counts.total == len(events)
+
+
+@pytest.mark.parametrize("make", [lambda: "a\ud800b", hostile.Everything, lambda: 5], ids=range(3))
+def test_a_model_whose_name_is_no_text(make):
+    """S58, S59"""
+    record = recorded(started("llm_call", "llm", model=make()), Event("llm_stream_chunk", event_id="c", call_id=make()))
+
+    assert record.error is None
+    made = built(record).llm_calls.one()
+    assert f"{made.name} {made.model}".encode()
+
+
+def test_an_error_that_is_anything():
+    """S59"""
+    made = built(recorded(started("task", "t"), Event("task_failed", started_event_id="t", error=hostile.Everything())))
+
+    assert made.tasks.one().status == "error"
 
 
 def test_an_error_of_ours_is_kept_and_the_run_goes_on():

@@ -86,6 +86,15 @@ def test_s53_no_line_of_a_model_begins_a_line(folder, command):
         assert not any(line.strip().startswith("::") for line in out)
 
 
+def test_s52_markup_in_a_message_stays_text(folder, command):
+    said = "[bold]no[/bold] [link=http://e.example]x[/link]"
+    keep(folder, "test_a.py::test_markup", outcome="failed", run=LATER, message=said)
+
+    _, out, _ = command("show", "test_markup")
+
+    assert any(said in line for line in out)
+
+
 def test_show_as_json(folder, command):
     _, out, _ = command("show", "--json")
 

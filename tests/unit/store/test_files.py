@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +16,7 @@ from pytest_crewai_trace.errors import TraceDocumentError
 from pytest_crewai_trace.store import clean, reader
 from pytest_crewai_trace.store.attempt import Attempt
 from pytest_crewai_trace.store.clean import Cleaning
-from pytest_crewai_trace.store.reader import find, read
+from pytest_crewai_trace.store.reader import Found, find, read
 from tests.support.spans import span, trace
 from tests.support.stored import LATER, RUN, crew_trace, keep, store
 from tests.unit.strategies import traces
@@ -109,6 +113,30 @@ def test_s36_s43_a_truncated_file_is_never_read_as_whole(tmp_path, left):
         with pytest.raises(TraceDocumentError, match=r"^truncated: [\d,]+ of \d+ bytes$"):
             one.trace()
     assert len(found.stored) + len(found.skipped) == 1
+
+
+KILLED = """
+import resource, signal, sys
+from pathlib import Path
+from tests.support.stored import keep
+
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # the system kills who writes more than this to a file
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))
+keep(Path(sys.argv[1]), "test_a.py::test_one")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no such limit")
+def test_s36_a_process_that_is_killed_while_it_writes(tmp_path):
+    root = Path(__file__).parents[3]
+
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "t")], cwd=root, check=False)
+
+    assert killed.returncode == -signal.SIGXFSZ
+    assert [path for path in (tmp_path / "t").rglob("*") if path.is_file() and path.stat().st_size == 1_000], (
+        "half of one"
+    )
+    assert find([tmp_path]) == Found((), ())
 
 
 def test_s62_a_file_that_is_too_large_is_not_opened(tmp_path):
