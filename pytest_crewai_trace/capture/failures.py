@@ -6,7 +6,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_crewai_trace.capture.plain import message_of, plain
 
@@ -22,10 +22,12 @@ _HERE = str(Path(__file__).parent)
 def failure(fields: dict[str, Any]) -> dict[str, Any]:
     """The error of an event that is being emitted: ``message`` and, where the exception can be found, its ``type``."""
     said = fields.get("error")
-    is_exception = issubclass(type(said), BaseException)  # isinstance() would ask the value for its __class__
-    message = message_of(said) if is_exception else plain(said)
+    # isinstance() would ask the value for its __class__
+    raised = cast("BaseException", said) if issubclass(type(said), BaseException) else None
+    message = plain(said) if raised is None else message_of(raised)
     found: dict[str, Any] = {"message": message if isinstance(message, str) else str(message or "")}
-    raised = said if is_exception else _handled(found["message"])
+    if raised is None:
+        raised = _handled(found["message"])
     if raised is None:
         raised = _at_hand(found["message"])
     if raised is not None:
