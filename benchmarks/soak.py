@@ -54,11 +54,6 @@ class Sample:
 # -- in the process that is measured ----------------------------------------------------------------------------------
 
 
-def pytest_configure() -> None:
-    if "SOAK_ALLOCATED" in os.environ:
-        tracemalloc.start()
-
-
 _finished = 0
 
 
@@ -67,6 +62,8 @@ def pytest_runtest_logfinish() -> None:
     _finished += 1
     path, every = os.environ[_SAMPLES].rsplit(os.pathsep, 1)
     if _finished % int(every) == 0:
+        if "SOAK_ALLOCATED" in os.environ and not tracemalloc.is_tracing():
+            tracemalloc.start()  # not before: importing takes minutes with it
         with open(path, "a", encoding="utf-8") as file:
             file.write(f"{json.dumps(asdict(_sample()))}\n")
 
@@ -225,7 +222,7 @@ def main() -> int:
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="the folder to write soak.md and soak.svg to")
     options = parser.parse_args()
     traced, plain = (soaked(options.tests, options.kickoffs, traced=on) for on in (True, False))
-    fewer = max(100, options.tests // 4)
+    fewer = max(100, options.tests // 10)
     counted = tuple(soaked(fewer, options.kickoffs, traced=on, allocated=True) for on in (True, False))
     made = table(traced, plain, counted)
     (options.docs / "soak.svg").write_text(picture(traced, plain), encoding="utf-8")

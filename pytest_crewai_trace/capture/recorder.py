@@ -286,7 +286,7 @@ class Recorder:
 
     def _definitions(self, source: int, tools: Any) -> tuple[Any, ...]:
         """The tools offered to a model; the same ones, call after call, are kept once."""
-        if not tools:
+        if tools is None or (type(tools) is list and not tools):
             return ()
         names = _names_of(tools)
         known = self._tools.get(source)

@@ -47,12 +47,14 @@ _HARMLESS = _words(
 _TEMPLATE = re.compile(r"\$\{?\w|\{\{|<[\w .-]+>$|%\(|\*{3,}$|x{4,}$|\.{3}$")
 _LIKE_A_CREDENTIAL = re.compile("[0-9=]|[a-z][A-Z]")
 _DIGIT = re.compile("[0-9]")
+_PLACEHOLDER = re.compile(r"\[redacted[^\]]{0,200}\]")
 
 
 @lru_cache(maxsize=4096)
 def strength_of(name: str) -> Strength:
     """What a name says of its value: by its words, in whatever style they are joined."""
-    words = [word.lower() for word in _WORD.findall(name)]
+    # A placeholder names what is gone, not what stands under it.
+    words = [word.lower() for word in _WORD.findall(_PLACEHOLDER.sub(" ", name) if "[redacted" in name else name)]
     if not words or words[-1] in _ABOUT:
         return Strength.NONE
     if any(word.endswith(_PASSWORDS) for word in words):

@@ -371,6 +371,14 @@ def test_a_model_whose_name_is_no_text(make):
     assert f"{made.name} {made.model}".encode()
 
 
+def test_tools_that_are_anything():
+    """S59"""
+    record = recorded(call(1, said(1), tools=hostile.Everything()), call(2, said(1), tools=()))
+
+    assert record.error is None
+    assert len(built(record).llm_calls) == 2
+
+
 def test_an_error_that_is_anything():
     """S59"""
     made = built(recorded(started("task", "t"), Event("task_failed", started_event_id="t", error=hostile.Everything())))

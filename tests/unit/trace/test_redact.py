@@ -147,6 +147,14 @@ def test_data_too_deep_to_look_through_is_dropped():
     assert TOO_DEEP in repr(redactor.value(value))
 
 
+def test_a_key_that_was_redacted_says_nothing_of_its_value():
+    """S68: else a second time would take it out too."""
+    once = Redactor().value({CANARIES["Anthropic"][1]: "a sentence"})
+
+    assert once == {"[redacted Anthropic key]": "a sentence"}
+    assert Redactor().value(once) == once
+
+
 def test_s65_values_of_secret_variables_are_known_in_every_form():
     environ = {
         "OPENAI_API_KEY": 'we"ird/cänary\\',
