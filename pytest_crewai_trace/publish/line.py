@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 import threading
+import traceback
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -163,7 +164,7 @@ def _trouble(error: Exception, *, late: bool) -> TroubleError:
         return TroubleError("showed a certificate that is not to be trusted", again=False)
     if caused_by(ssl.SSLError) and isinstance(error, httpx.ConnectError):
         return TroubleError("does not speak TLS as it should", again=False)
-    if caused_by(socket.gaierror):
+    if caused_by(socket.gaierror) or _in_look_up(error):
         return TroubleError("has a name that cannot be looked up", again=True)
     if caused_by(ConnectionRefusedError):
         return TroubleError("refused the connection", again=True)
@@ -174,6 +175,12 @@ def _trouble(error: Exception, *, late: bool) -> TroubleError:
     if isinstance(error, httpx.TransportError):
         return TroubleError("broke off the connection", again=True)
     return TroubleError(f"could not be asked ({type(error).__name__})", again=False)
+
+
+def _in_look_up(error: BaseException) -> bool:
+    """Whether it came while a name was looked up: where the resolver itself fails, it is a plain ``OSError``."""
+    frames = (frame for cause in _causes(error) for frame, _ in traceback.walk_tb(cause.__traceback__))
+    return any(frame.f_code.co_name == "getaddrinfo" for frame in frames)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

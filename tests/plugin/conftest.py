@@ -116,7 +116,7 @@ def modules() -> Iterator[Modules]:
 @pytest.fixture
 def project(modules: Modules, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     """An empty project, of whose environment only the plugin itself is known."""
-    for name in [name for name in os.environ if name.startswith(("CREWAI_", "PYTEST_ADDOPTS"))]:
+    for name in [name for name in os.environ if name.startswith(("CREWAI_", "PYTEST_ADDOPTS", "PYTEST_XDIST"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

@@ -1,8 +1,9 @@
-"""Certificates and proxies."""
+"""Names, certificates and proxies."""
 
 from __future__ import annotations
 
 import json
+import socket
 
 import pytest
 
@@ -17,6 +18,17 @@ UNTRUSTED = "showed a certificate that is not to be trusted"
 @pytest.fixture
 def tls(tmp_path):
     return certificate(tmp_path)
+
+
+def test_s14_a_resolver_that_fails_itself(deliver, monkeypatch):
+    """The C library then says EAI_SYSTEM, of which Python makes an OSError like any other."""
+
+    def getaddrinfo(*args, **kwargs):
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    (sent,) = deliver("http://nowhere.invalid", envelope()).results
+    assert (sent.state, sent.reason) == ("failed", "AMP has a name that cannot be looked up")
 
 
 def test_s19_a_certificate_that_nobody_vouches_for(deliver, tls, clock):
