@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 ENVIRONMENT = {"CREWAI_DISABLE_TELEMETRY": "true", "CREWAI_DISABLE_VERSION_CHECK": "true"}
+# Unless the user says otherwise. LiteLLM, which crewAI imports where it is installed, asks GitHub for its prices.
+DEFAULTS = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 TRACING_PATH = "/crewai_plus/api/v1/tracing"
 TELEMETRY_HOST = "telemetry.crewai.com"
 OURS = "crewai_trace_publish"  # the httpx extension of requests that publish what somebody asked us to
@@ -261,7 +263,8 @@ class Guard:
         from pytest_crewai_trace.imports import when_imported
 
         self._active = True
-        for name, value in ENVIRONMENT.items():
+        unset = {name: value for name, value in DEFAULTS.items() if name not in os.environ}
+        for name, value in {**ENVIRONMENT, **unset}.items():
             self._undo.append(functools.partial(restore_variable, name, os.environ.get(name), value))
             os.environ[name] = value
         for block in BLOCKS:
