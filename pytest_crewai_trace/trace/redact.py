@@ -344,7 +344,8 @@ def _by_shape_and_name(text: str, longest: int) -> str:
         text = _USER_INFO.sub(rf"\1{MARK} user]@", text)
     if ":" in text or "=" in text or "--" in text or '",' in text or "'," in text or ">" in text:
         text = _named_values(text)
-        text = _QUERY.sub(rf"\1{MARK} value]", text)
+        if "?" in text or "&" in text or ";" in text:
+            text = _QUERY.sub(rf"\1{MARK} value]", text)
     if "earer" in text or "asic" in text or "EARER" in text or "ASIC" in text:
         text = _SCHEME.sub(rf"\1\2{MARK} token]", text)
     if longest >= _SHORTEST_TOKEN:
