@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pytest_crewai_trace.cli.places import NothingFoundError, console, progress, skipped
 from pytest_crewai_trace.errors import plural
+from pytest_crewai_trace.files import PRIVATE, replacing
 from pytest_crewai_trace.store.reader import files_in, find
 from pytest_crewai_trace.store.writer import ENVELOPE, PUBLISHED, RUN_NAME, new_folder
 
@@ -35,9 +36,9 @@ def merge(folders: Sequence[str], output: str, *, force: bool) -> int:
     copied = 0
     for one in progress(found.stored, "merging", len(found.stored)):
         # By the run: two shards may have a test of the same name.
-        copied += _copied(one.path, target / (one.attempt.run if RUN_NAME.fullmatch(one.attempt.run) else "other"))
+        copied += _copied(one.path, target, one.attempt.run)
     for path in waiting:
-        _copied(path, target / (path.parent.name if RUN_NAME.fullmatch(path.parent.name) else "other"))
+        _copied(path, target, path.parent.name)
     again = len(found.stored) - copied
     there = f", {again} were there already" if again else ""
     console().print(f"{plural(copied, 'trace')} of {plural(len(found.runs), 'run')} in {target}{there}")
@@ -49,16 +50,15 @@ def _outbox(sources: Sequence[Path]) -> list[Path]:
     return [path for source in sources for path in files_in(source, (ENVELOPE, PUBLISHED))]
 
 
-def _copied(path: Path, folder: Path) -> bool:
-    """Copy a file, unless it is there; whether it was copied."""
+def _copied(path: Path, target: Path, run: str) -> bool:
+    """Copy a file to its run's folder, unless it is there; whether it was copied."""
+    folder = target / (run if RUN_NAME.fullmatch(run) else "other")
     new_folder(folder)
     to = folder / path.name
     if to.exists():
         return False
-    temporary = folder / f".writing-{path.name}"
-    shutil.copyfile(path, temporary)
-    temporary.chmod(0o600)
-    temporary.replace(to)
+    with open(path, "rb") as source, replacing(to, PRIVATE) as file:
+        shutil.copyfileobj(source, file)
     return True
 
 
