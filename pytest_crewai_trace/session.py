@@ -6,7 +6,6 @@ import traceback
 import warnings
 from collections.abc import Generator
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -16,6 +15,7 @@ from pytest_crewai_trace.capture.bus import Recording
 from pytest_crewai_trace.capture.guard import Guard
 from pytest_crewai_trace.capture.storage import Folders
 from pytest_crewai_trace.errors import HookError, TraceIncompleteError
+from pytest_crewai_trace.installed import version_of
 from pytest_crewai_trace.marks import MARKER, forbidden, is_traced
 from pytest_crewai_trace.settings import SETTINGS, Settings
 
@@ -72,8 +72,8 @@ class Record:
         origin = TraceOrigin(
             test_id=self.item.nodeid,
             started_at=self.recorder.began_at,
-            crewai_version=_version("crewai"),
-            plugin_version=_version("pytest-crewai-trace"),
+            crewai_version=version_of("crewai"),
+            plugin_version=version_of("pytest-crewai-trace"),
         )
         if self.recorder.rows or self.recorder.chunk_events:
             try:
@@ -112,13 +112,6 @@ def _native(config: pytest.Config) -> NativeTracing | None:
 
 RECORD: pytest.StashKey[Record] = pytest.StashKey()
 ATTEMPTS: pytest.StashKey[int] = pytest.StashKey()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def start(config: pytest.Config) -> Session:

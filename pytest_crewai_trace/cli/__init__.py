@@ -6,10 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 
 from pytest_crewai_trace.cli.places import NothingFoundError
 from pytest_crewai_trace.errors import CrewaiTraceError
+from pytest_crewai_trace.installed import version_of
 from pytest_crewai_trace.snapshot.options import LEVELS
 from pytest_crewai_trace.trace.semconv import KINDS
 
@@ -49,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="crewai-trace", description="Looks at the traces that pytest --crewai-trace kept."
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
+    parser.add_argument(
+        "--version", action="version", version=f"%(prog)s {version_of('pytest-crewai-trace') or '(not installed)'}"
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     show = _add(
@@ -153,13 +155,6 @@ def _seconds(text: str) -> float:
         return checked_seconds(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _version() -> str:
-    try:
-        return version("pytest-crewai-trace")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 def _show(given: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.machinery import PathFinder
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import entry_points
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from rich.text import Text
 
 from pytest_crewai_trace.cli.places import console, default_folder
+from pytest_crewai_trace.installed import version_of
 from pytest_crewai_trace.publish.credentials import DEFAULT_URL, TOKENS, URL
 
 if TYPE_CHECKING:
@@ -82,18 +83,11 @@ def _sections(*, offline: bool, environ: Mapping[str, str]) -> Iterator[tuple[st
 def _versions() -> Iterator[Line]:
     yield Line("ok", f"Python {sys.version.split()[0]} ({sys.executable})")
     for package in _PACKAGES:
-        found = _version(package)
+        found = version_of(package)
         if found is not None:
             yield Line("ok", f"{package} {found}")
         elif package in ("crewai", "pytest"):
             yield Line("problem", f"{package} is not installed in this environment")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def session_settings() -> tuple[Settings | None, str]:

@@ -14,11 +14,11 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from queue import SimpleQueue
 from typing import Any
 
 from pytest_crewai_trace.capture.plain import plain
+from pytest_crewai_trace.installed import version_of
 
 SPANS_SINCE = (1, 15, 22)
 _SESSION = "crewai.telemetry.tracing.TraceSession"
@@ -309,10 +309,7 @@ def _sendable(event: Any) -> dict[str, Any]:
 
 def crewai_version() -> tuple[int, ...]:
     """The three numbers of the installed crewAI; nothing where there is none."""
-    try:
-        return tuple(int(number) for number in re.findall(r"\d+", version("crewai"))[:3])
-    except PackageNotFoundError:
-        return ()
+    return tuple(int(number) for number in re.findall(r"\d+", version_of("crewai") or "")[:3])
 
 
 def _gone(name: str, error: Exception) -> str:

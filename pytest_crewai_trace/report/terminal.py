@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from pytest_crewai_trace.errors import plural
+from pytest_crewai_trace.installed import version_of
 from pytest_crewai_trace.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -43,10 +43,8 @@ class Counts(TypedDict):
 
 def header(settings: Settings) -> str:
     """The effective settings, in one line."""
-    try:
-        crewai = f"crewAI {version('crewai')}"
-    except PackageNotFoundError:
-        crewai = "crewAI not installed"
+    found = version_of("crewai")
+    crewai = "crewAI not installed" if found is None else f"crewAI {found}"
     return f"crewai-trace: on ({settings.source}), guard {'on' if settings.guard else 'off'}, {crewai}"
 
 

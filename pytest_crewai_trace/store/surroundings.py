@@ -8,8 +8,9 @@ import platform
 import re
 import subprocess
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from pytest_crewai_trace.installed import version_of
 
 _PACKAGES = ("pytest", "crewai", "pytest-crewai-trace")
 _GIT_SECONDS = 3.0
@@ -95,10 +96,8 @@ def versions() -> dict[str, str]:
     """Of Python, the platform and the packages that matter."""
     found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}".strip()}
     for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
+        if (version := version_of(package)) is not None:
+            found[package] = version
     return found
 
 
