@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_crewai_trace.keeping import Keeping, KeptOnReport
     from pytest_crewai_trace.publish.native import NativeTracing
     from pytest_crewai_trace.publish.packing import PackedOnReport
+    from pytest_crewai_trace.report.terminal import Counts
     from pytest_crewai_trace.trace.trace import Trace
 
 T = TypeVar("T")
@@ -217,7 +218,9 @@ class Session:
         record = item.stash.get(RECORD, None)
         if record is not None and not record.is_kept:
             with suppress(Exception):  # nobody is left to tell
-                _keep(record)
+                if not record.is_blank:
+                    trace = record.trace()
+                    _keep(record, trace, _counts(record, trace))
 
     # Innermost, so that what raises here leaves pytest's own wrappers whole.
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -281,17 +284,16 @@ def _about(call: pytest.CallInfo[Any]) -> tuple[int, ...]:
 
 
 def _put_on_report(report: pytest.TestReport, record: Record, call: pytest.CallInfo[Any]) -> None:
-    from pytest_crewai_trace.report.terminal import count
-
     record.phases[cast("str", report.when)] = report
     section = None
     try:
         trace = None if record.is_blank else record.trace()
-        report.crewai_trace = count(trace, record.item.nodeid, str(record.attempt))  # type: ignore[attr-defined]
+        counts = _counts(record, trace)
+        report.crewai_trace = counts  # type: ignore[attr-defined]
         if trace is not None:
             section = _section(report, record, trace)
             if report.when == "teardown":
-                kept, packed = _keep(record)
+                kept, packed = _keep(record, trace, counts)
                 report.crewai_trace_kept = kept  # type: ignore[attr-defined]
                 if packed is not None:
                     report.crewai_trace_packed = packed  # type: ignore[attr-defined]
@@ -338,14 +340,14 @@ def _finish(report: Any, record: Record, trace: Trace) -> None:
             report.user_properties.append(("crewai_viewer", where))
 
 
-def _keep(record: Record) -> tuple[KeptOnReport | None, PackedOnReport | None]:
+def _counts(record: Record, trace: Trace | None) -> Counts:
     from pytest_crewai_trace.report.terminal import count
 
+    return count(trace, record.item.nodeid, str(record.attempt))
+
+
+def _keep(record: Record, trace: Trace, counts: Counts) -> tuple[KeptOnReport | None, PackedOnReport | None]:
     record.is_kept = True
-    if record.is_blank:
-        return None, None
-    trace = record.trace()
-    counts = count(trace, record.item.nodeid, str(record.attempt))
     return _keeping(record).keep(record.item, record.phases, trace, counts, record.attempt, record.about, record.native)
 
 
