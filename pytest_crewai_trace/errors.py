@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.expectations.message import Mismatch
+
+T = TypeVar("T")
 
 
 class CrewaiTraceError(Exception):
@@ -66,6 +68,18 @@ class HookError(CrewaiTraceError):
     def of(cls, hook: str, error: Exception, *plugins: str) -> HookError:
         """What was raised, and by whose implementation, as far as that is known."""
         return cls(f"{hook} raised {type(error).__name__}: {error} (in: {', '.join(plugins)})")
+
+
+def answer_of(hook: str, implementation: Any, given: dict[str, Any], check: Callable[[Any], T]) -> T:
+    """What one implementation of a hook makes of what it asks for, after ``check``, which raises for nonsense.
+
+    Raises:
+        HookError: either raised.
+    """
+    try:
+        return check(implementation.function(*(given[name] for name in implementation.argnames)))
+    except Exception as error:
+        raise HookError.of(hook, error, implementation.plugin_name) from error
 
 
 class TraceDocumentError(CrewaiTraceError, ValueError):

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace import settings
-from pytest_crewai_trace.errors import HookError
+from pytest_crewai_trace.errors import answer_of
 from pytest_crewai_trace.trace.redact import Hook, Redactor, known_secrets
 
 if TYPE_CHECKING:
@@ -43,13 +43,14 @@ def _chain(caller: Any) -> Hook:
     def redact(text: str, where: str) -> str:
         for implementation in implementations:
             given = {"text": text, "where": where}
-            try:
-                changed = implementation.function(*(given[name] for name in implementation.argnames))
-                if changed is not None and type(changed) is not str:
-                    raise TypeError(f"it gave {type(changed).__name__}, not str or None")
-            except Exception as error:
-                raise HookError.of("pytest_crewai_trace_redact", error, implementation.plugin_name) from error
+            changed = answer_of("pytest_crewai_trace_redact", implementation, given, _text_or_none)
             text = text if changed is None else changed
         return text
 
     return redact
+
+
+def _text_or_none(changed: Any) -> str | None:
+    if changed is not None and type(changed) is not str:
+        raise TypeError(f"it gave {type(changed).__name__}, not str or None")
+    return changed

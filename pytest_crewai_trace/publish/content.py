@@ -67,10 +67,8 @@ class Cleaner:
         return self._cleaning.known(value) if self._full else self._cleaning.value(value, where)
 
     def text(self, text: str, where: str) -> str:
-        if self._cleaning is not None and text[:1] in (
-            "{",
-            "[",
-        ):  # JSON, in which a name says that its value is a secret
+        # In JSON a name says that its value is a secret.
+        if self._cleaning is not None and text.startswith(("{", "[")):
             try:
                 value = json.loads(text)
             except (ValueError, RecursionError):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.capture.plain import plain
-from pytest_crewai_trace.errors import HookError
+from pytest_crewai_trace.errors import answer_of
 from pytest_crewai_trace.publish.content import names_only
 from pytest_crewai_trace.store.surroundings import repository, without_credentials
 
@@ -96,12 +96,7 @@ def added_by_hook(item: pytest.Item, trace: Trace) -> dict[str, Attribute]:
     """
     found: dict[str, Attribute] = {}
     for implementation in item.ihook.pytest_crewai_trace_publish_attributes.get_hookimpls():
-        given = {"item": item, "trace": trace}
-        try:
-            told = implementation.function(*(given[name] for name in implementation.argnames))
-            found.update(_checked(told))
-        except Exception as error:
-            raise HookError.of(_HOOK, error, implementation.plugin_name) from error
+        found.update(answer_of(_HOOK, implementation, {"item": item, "trace": trace}, _checked))
     return found
 
 

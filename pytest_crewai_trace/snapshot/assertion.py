@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from pytest_crewai_trace.errors import HookError
+from pytest_crewai_trace.errors import answer_of
 from pytest_crewai_trace.redaction import redactor_of
 from pytest_crewai_trace.snapshot.extension import Compared, TraceSnapshotExtension
 from pytest_crewai_trace.snapshot.facts import Custom
@@ -144,10 +144,7 @@ def _normalise(caller: Any) -> Any:
     def normalise(value: Any, path: str) -> Any:
         for implementation in caller.get_hookimpls()[::-1]:
             given = {"value": value, "path": path}
-            try:
-                changed = implementation.function(*(given[name] for name in implementation.argnames))
-            except Exception as error:
-                raise HookError.of("pytest_crewai_trace_normalize", error, implementation.plugin_name) from error
+            changed = answer_of("pytest_crewai_trace_normalize", implementation, given, lambda changed: changed)
             value = value if changed is None else changed
         return value
 
