@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
+
     from pytest_crewai_trace.expectations.message import Mismatch
 
 T = TypeVar("T")
@@ -112,6 +114,12 @@ class UnusedReplyError(CrewaiTraceError, AssertionError):
 def hide_from_traceback(info: Any) -> bool:
     """pytest's ``__tracebackhide__``: our own frames are left out where the error is one that we raise on purpose."""
     return isinstance(info.value, CrewaiTraceError | CassetteError | NetworkBlockedError)
+
+
+def problems_of(error: ValidationError) -> list[str]:
+    """What pydantic found wrong, each with where it stands."""
+    found = error.errors(include_url=False, include_input=False)
+    return [f"{'.'.join(map(str, one['loc']))}: {one['msg']}".removeprefix(": ") for one in found]
 
 
 def plural(number: int, noun: str) -> str:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pytest_crewai_trace.errors import TraceDocumentError
+from pytest_crewai_trace.errors import TraceDocumentError, problems_of
 from pytest_crewai_trace.files import PRIVATE, FileRefusedError, opened, replacing
 from pytest_crewai_trace.publish.delivery import FINAL, Parcel, Progress, Sent, State
 from pytest_crewai_trace.publish.envelope import Envelope
@@ -79,8 +79,7 @@ class Item:
             with opened(self.path, MOST_BYTES) as file:
                 return Envelope.load(file.read())
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            raise TraceDocumentError(f"not an envelope: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            raise TraceDocumentError(f"not an envelope: {problems_of(error)[0]}") from None
         except FileRefusedError as error:
             raise TraceDocumentError(f"it {error}") from None
 

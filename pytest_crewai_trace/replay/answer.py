@@ -15,6 +15,7 @@ from crewai.events.types.llm_events import LLMCallType
 from crewai.llms.base_llm import BaseLLM, llm_call_context
 from pydantic import BaseModel, ValidationError
 
+from pytest_crewai_trace.errors import problems_of
 from pytest_crewai_trace.replay.callers import agent_at_work
 from pytest_crewai_trace.replay.housekeeping import purpose_of
 from pytest_crewai_trace.replay.reply import Reply, Request, content_of, unraised
@@ -189,8 +190,9 @@ class _Answer:
         except ValidationError as error:
             if self.reply.fault is not None:
                 raise
+            why = "; ".join(problems_of(error)[:3])
             raise self.complain(
-                f"the reply {self.reply} does not fit {model.__name__}, which is asked for: {_what_is_wrong(error)}; "
+                f"the reply {self.reply} does not fit {model.__name__}, which is asked for: {why}; "
                 f"give .reply({model.__name__}({', '.join(f'{name}=...' for name in model.model_fields)}))"
             ) from None
 
@@ -288,10 +290,3 @@ def _words(text: str) -> Sequence[str]:
 
 def _as_json(content: Any) -> str:
     return content.model_dump_json() if isinstance(content, BaseModel) else json.dumps(content)
-
-
-def _what_is_wrong(error: ValidationError) -> str:
-    problems = error.errors(include_url=False)
-    return "; ".join(
-        f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}".removeprefix(": ") for problem in problems[:3]
-    )

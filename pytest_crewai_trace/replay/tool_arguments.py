@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from crewai.utilities.string_utils import sanitize_tool_name
 from pydantic import BaseModel, ValidationError
 
-from pytest_crewai_trace.errors import did_you_mean
+from pytest_crewai_trace.errors import did_you_mean, problems_of
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.replay.answer import Call
@@ -34,10 +34,7 @@ def misfit(wanted: ToolCall, call: Call) -> str | None:
     try:
         takes.model_validate(wanted.arguments)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors(include_url=False)
-        )
-        return f"its arguments do not fit ({problems}); it takes {_names(takes.model_fields)}"
+        return f"its arguments do not fit ({'; '.join(problems_of(error))}); it takes {_names(takes.model_fields)}"
     return None
 
 

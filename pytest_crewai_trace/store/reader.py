@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
-from pytest_crewai_trace.errors import TraceDocumentError
+from pytest_crewai_trace.errors import TraceDocumentError, problems_of
 from pytest_crewai_trace.files import FileRefusedError, opened
 from pytest_crewai_trace.store.attempt import Attempt
 from pytest_crewai_trace.store.writer import ENVELOPE, FORMAT, PUBLISHED, VERSION
@@ -106,10 +106,7 @@ def read(path: Path) -> Stored:
     try:
         return Stored(path, Attempt.model_validate(header))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        why = f"{where}: {first['msg']}"
-        raise TraceDocumentError(f"not a trace file: {printable(cut(why, 200))}") from None
+        raise TraceDocumentError(f"not a trace file: {printable(cut(problems_of(error)[0], 200))}") from None
 
 
 def _opened(path: Path) -> BinaryIO:
