@@ -469,7 +469,8 @@ def test_it(name, how, crewai_llm):
     )
     told = [line for line in result.outlines if "this test has a script and no network, but " in line]
     assert sum("NetworkBlockedError" in line and line.startswith("E ") for line in told) == 2
-    assert sum("connections were tried" in line for line in told) == 2
+    # In CI pytest's summary repeats the message, behind the test's name.
+    assert told.count("this test has a script and no network, but connections were tried:") == 2
     result.stdout.no_fnmatch_line("*ExceptionGroup*")
 
 
