@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -16,9 +16,6 @@ from pytest_crewai_trace.fixtures import (
     crewai_snapshot,
     crewai_trace,
 )
-
-if TYPE_CHECKING:
-    from _pytest.terminal import TerminalReporter
 
 __all__ = ["crewai_cassette", "crewai_faults", "crewai_llm", "crewai_snapshot", "crewai_trace"]
 
@@ -172,7 +169,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return header(config.stash[settings.SETTINGS])
 
 
-def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = _traced(terminalreporter)
     if reports:
         from pytest_crewai_trace.report.terminal import write_summary
@@ -180,7 +177,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
         write_summary(terminalreporter, reports)
 
 
-def _traced(reporter: TerminalReporter | None) -> list[Any]:
+def _traced(reporter: pytest.TerminalReporter | None) -> list[Any]:
     """The reports of traced tests so far."""
     stats = {} if reporter is None else reporter.stats
     reports = (report for reports in stats.values() for report in reports)

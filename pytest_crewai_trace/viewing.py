@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from pytest_crewai_trace.settings import SETTINGS
-
-if TYPE_CHECKING:
-    from _pytest.terminal import TerminalReporter
 
 
 class Viewer:
@@ -29,7 +24,7 @@ class Viewer:
                 reason = (getattr(error, "strerror", None) if isinstance(error, OSError) else None) or error
                 self._line = f"the viewer could not be written: {reason}"
 
-    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._line:
             terminalreporter.write_line(f"crewai-trace: {self._line}")
 

@@ -15,8 +15,6 @@ from pytest_crewai_trace.store.attempt import BAD
 from pytest_crewai_trace.trace.render import printable
 
 if TYPE_CHECKING:
-    from _pytest.terminal import TerminalReporter
-
     from pytest_crewai_trace.publish.options import Publishing
     from pytest_crewai_trace.publish.outbox import Item
     from pytest_crewai_trace.publish.packing import PackedOnReport
@@ -60,7 +58,7 @@ class Publisher:
             self._said.append("exit code 1, because of --crewai-trace-publish-strict")
 
     @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for line in self._said:
             terminalreporter.write_line(f"crewai-trace: {line}")
 

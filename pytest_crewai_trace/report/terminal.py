@@ -13,7 +13,6 @@ from pytest_crewai_trace.settings import SETTINGS
 
 if TYPE_CHECKING:
     import pytest
-    from _pytest.terminal import TerminalReporter
 
     from pytest_crewai_trace.keeping import KeptOnReport
     from pytest_crewai_trace.settings import Settings
@@ -77,7 +76,7 @@ def count(trace: Trace | None, test: str, attempt: str) -> Counts:
     return counts
 
 
-def write_summary(reporter: TerminalReporter, reports: list[Any]) -> None:
+def write_summary(reporter: pytest.TerminalReporter, reports: list[Any]) -> None:
     """What there is to say at the end of a run: the tests with ``-v``, one line of numbers, where the traces are."""
     settings = reporter.config.stash[SETTINGS]
     traced = latest(reports)
