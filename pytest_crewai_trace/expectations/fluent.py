@@ -11,9 +11,10 @@ from pytest_crewai_trace.errors import plural, unknown_choice
 from pytest_crewai_trace.expectations import calls, given, handover, llm, loops, outcome, output, path, tools
 from pytest_crewai_trace.expectations.limits import Limits, check_stay_within
 from pytest_crewai_trace.expectations.message import Mismatch, hide
+from pytest_crewai_trace.expectations.parameters import says_what_it_takes
 from pytest_crewai_trace.expectations.scope import Scope
 from pytest_crewai_trace.expectations.shown import short
-from pytest_crewai_trace.expectations.together import collected, report
+from pytest_crewai_trace.expectations.together import Collected, report
 from pytest_crewai_trace.trace.query import SpanList
 from pytest_crewai_trace.trace.span import Span, ToolCall
 from pytest_crewai_trace.trace.trace import Trace
@@ -21,6 +22,7 @@ from pytest_crewai_trace.trace.trace import Trace
 __tracebackhide__ = hide
 
 
+@says_what_it_takes
 class Expectation:
     """What is expected of a trace, or of one span and what is inside it.
 
@@ -301,7 +303,7 @@ class _Expect:
         Raises:
             TraceAssertionError: at the end of the block, with all of them.
         """
-        return collected()
+        return Collected()
 
     def __repr__(self) -> str:
         return "<expect>"

@@ -138,9 +138,17 @@ def check_stay_within(scope: Scope, limits: Limits) -> Mismatch | None:
         nearest=nearest,
         advice="The spans that used most are marked."
         if over
-        else f"An unknown number is within no limit. {_REMEDIES[next(iter(unknown))]}",
+        else f"An unknown number is within no limit. {_remedy(next(iter(unknown)), used)}",
         spans=numbers_of(costly) or scope.marks,
         numbers=True,
+    )
+
+
+def _remedy(name: str, used: _Used) -> str:
+    return (
+        _REMEDIES[name]
+        if used.calls or name == "seconds"
+        else "See why no model was asked, or limit llm_calls instead."
     )
 
 

@@ -20,6 +20,8 @@ __tracebackhide__ = hide
 
 Path: TypeAlias = str | EllipsisType
 _MOST_SHOWN = 8
+_FOLLOWED: tuple[Kind, ...] = ("agent", "task", "tool")
+_ROUTED: tuple[Kind, ...] = ("method",)
 
 
 class _Stop(NamedTuple):
@@ -36,16 +38,15 @@ def check_follow(scope: Scope, *path: Path) -> Mismatch | None:
     Only what is of the same kinds as the names counts: where no task is named, tasks do not stand in between.
     """
     segments = _segments("to_follow", path)
-    kinds: tuple[Kind, ...] = ("agent", "task", "tool")
-    known = {kind: set(column(scope.spans(kind), "name")) for kind in kinds}
+    known = {kind: set(column(scope.spans(kind), "name")) for kind in _FOLLOWED}
     meant = {name: _meant(name, known) for segment in segments for name in segment}
-    used = [kind for kind in kinds if not known[kind].isdisjoint(meant.values())]
+    used = [kind for kind in _FOLLOWED if not known[kind].isdisjoint(meant.values())]
     spans = _merged(scope, used)
     if _holds(segments, meant, [span.name for span in spans]):
         return None
-    stops = [_Stop(span.kind, span.name, span.id) for span in spans or _merged(scope, kinds)]
+    stops = [_Stop(span.kind, span.name, span.id) for span in spans or _merged(scope, _FOLLOWED)]
     expected = f"{_shown(path)} to come{' in this order' if len(path) > 1 else ''}{scope.where}"
-    return _mismatch(scope, expected, segments, meant, stops)
+    return _mismatch(scope, expected, segments, meant, stops, _FOLLOWED)
 
 
 def check_route(scope: Scope, *path: Path) -> Mismatch | None:
@@ -63,7 +64,8 @@ def check_route(scope: Scope, *path: Path) -> Mismatch | None:
         return None
     known = {stop.name for stop in stops}
     complete = known.issuperset(names)
-    return _mismatch(scope, f"the flow to go {_shown(path)}{scope.where}", segments, names, way if complete else stops)
+    expected = f"the flow to go {_shown(path)}{scope.where}"
+    return _mismatch(scope, expected, segments, names, way if complete else stops, _ROUTED)
 
 
 def _merged(scope: Scope, kinds: Sequence[Kind]) -> list[Any]:
@@ -118,7 +120,12 @@ def _find(wanted: list[str], names: list[str], place: int) -> int | None:
 
 
 def _mismatch(
-    scope: Scope, expected: str, segments: list[list[str]], meant: dict[str, str], way: list[_Stop]
+    scope: Scope,
+    expected: str,
+    segments: list[list[str]],
+    meant: dict[str, str],
+    way: list[_Stop],
+    kinds: tuple[Kind, ...],
 ) -> Mismatch | None:
     known = dict.fromkeys(stop.name for stop in way)
     missing = [name for name, other in meant.items() if other not in known]
@@ -127,7 +134,7 @@ def _mismatch(
             expected,
             f"{missing[0]!r} never came{near(missing[0], known)}{_labels(way)}",
             nearest=f"what came: {_way(way)}",
-            advice=_advice(scope, missing[0]),
+            advice=_advice(scope, missing[0], kinds),
             spans=_marks(scope, [stop for stop in way if stop.name in meant.values() or stop.kind == "label"]),
         )
     place, found, names = 0, list[_Stop](), [stop.name for stop in way]
@@ -170,7 +177,11 @@ def _broken(
         next_one = way[best + length] if best + length < len(way) else None
         actual = f"after {reached!r} came {'nothing' if next_one is None else repr(next_one.name)}, not {missed!r}"
         marked = [*found, *way[best : best + length], *([next_one] if next_one else [])]
-        advice = f"Where others may come in between, write {reached!r}, ..., {missed!r}."
+        advice = (
+            f"Where others may come in between, write {reached!r}, ..., {missed!r}."
+            if next_one is not None
+            else "It is the last that came: see why the run went no further."
+        )
     else:
         missed = wanted[0]
         actual = f"{missed!r} did not come after {after!r}" if after else f"{missed!r} did not come"
@@ -189,11 +200,19 @@ def _marks(scope: Scope, stops: Sequence[_Stop]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(stop.span for stop in stops[:40])) or scope.marks
 
 
-def _advice(scope: Scope, name: str) -> str:
+def _advice(scope: Scope, name: str, kinds: tuple[Kind, ...]) -> str:
     at_hand = [tool for tool in scope.tools_at_hand() if tool == name or alike(tool, name)]
-    if at_hand:
+    if at_hand and "tool" in kinds:
         owners = [agent.name for agent in scope.everywhere("agent") if at_hand[0] in agent.available_tools]
         return f"{listed(owners)} had the tool and did not call it: see what the model answered instead."
-    if any(name in (span.name for span in scope.everywhere(kind)) for kind in ("agent", "task", "method")):
+    found = [kind for kind in (*_FOLLOWED, *_ROUTED) if name in column(scope.everywhere(kind), "name")]
+    if any(kind in kinds for kind in found):
         return "It is in the trace, but not in this part of it."
+    if found:
+        other = (
+            "to_route takes the methods of a flow" if kinds == _FOLLOWED else "to_follow takes agents, tasks and tools"
+        )
+        return f"It is the name of {'an' if found[0] == 'agent' else 'a'} {found[0]}: {other}."
+    if kinds == _ROUTED and not scope.everywhere("method"):
+        return "No flow ran: to_route is for the methods of a flow, to_follow for agents, tasks and tools."
     return "Mend the name, or see why it was left out: what did run is in the tree."

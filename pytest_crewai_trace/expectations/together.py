@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from pytest_crewai_trace.errors import TraceAssertionError
@@ -20,7 +20,7 @@ _collecting: ContextVar[Failures | None] = ContextVar("crewai_trace_expectations
 
 
 def report(mismatch: Mismatch, tree: Tree) -> None:
-    """Fail with a mismatch; inside ``collected()``, later.
+    """Fail with a mismatch; inside ``Collected``, later.
 
     Raises:
         TraceAssertionError: the mismatch.
@@ -32,29 +32,28 @@ def report(mismatch: Mismatch, tree: Tree) -> None:
     collecting.append((mismatch, tree))
 
 
-@contextmanager
-def collected() -> Iterator[None]:
-    """Collect failures until the end of the block, then fail with all of them.
+class Collected(AbstractContextManager[None]):
+    """Collects failures until the end of the block, then fails with all of them.
 
     What else is raised in the block goes on, with the failures before it as a note; a plain ``assert`` is told with
-    them.
+    them. A class and no generator: of those the traceback ends in ``contextlib``, not in the user's line.
     """
-    outer = _collecting.get()
-    failures: Failures = []
-    _collecting.set(failures)
-    try:
-        yield
-    except BaseException as error:
-        if failures:
-            _note(error, str(_as_one(failures)))
-        raise
-    finally:
-        _collecting.set(outer)
-    if not failures:
-        return
-    if outer is None:
-        raise _as_one(failures)
-    outer += failures
+
+    def __enter__(self) -> None:
+        self._outer = _collecting.get()
+        self._failures: Failures = []
+        _collecting.set(self._failures)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        _collecting.set(self._outer)
+        if not self._failures:
+            return
+        if error is not None:
+            _note(error, str(_as_one(self._failures)))
+        elif self._outer is None:
+            raise _as_one(self._failures)
+        else:
+            self._outer += self._failures
 
 
 def _as_one(failures: Failures) -> TraceAssertionError:

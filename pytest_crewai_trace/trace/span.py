@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -71,6 +72,11 @@ class ToolCall(_Value):
         task: str | None = _UNSET,
         cached: bool = _UNSET,
     ) -> None:
+        if arguments is not None and not isinstance(arguments, Mapping):
+            raise TypeError(
+                f"the arguments of a ToolCall are a dict, not {arguments!r}: write ToolCall({name!r}, {{'query': ...}})"
+                ", or, for a matcher of them all, expect(trace).to_call_tool(name, matcher)"
+            )
         rest = {"result": result, "error": error, "agent": agent, "task": task, "cached": cached}
         given = {key: value for key, value in rest.items() if value is not _UNSET}
         super().__init__(**{"name": name, "arguments": {} if arguments is None else arguments, **given})

@@ -80,4 +80,15 @@ def test_several_expectations_and_a_chain(crewai_imported, project: Project):
     result = project.run()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E * 2 expectations do not hold", "E * 1.", "E * 2.", "E *trace:"])
+    result.stdout.fnmatch_lines(
+        [
+            ">       with expect.all():",
+            "E * 2 expectations do not hold",
+            "E * 1.",
+            "E * 2.",
+            "E *trace:",
+            "*test_*.py:*Error",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*contextlib.py*")
+    result.stdout.no_fnmatch_line("*together.py*")

@@ -168,7 +168,7 @@ FAILURES = {
             method draft -> 'a text'  [1.00 s]
             method judge -> 'approved'  [1.00 s]
             method publish -> 'out'  [1.00 s]
-        next:     An unknown number is within no limit. Have the model report its usage, or limit llm_calls instead.
+        next:     An unknown number is within no limit. See why no model was asked, or limit llm_calls instead.
         """,
     ),
     "S78: the time of what did not end": (

@@ -97,7 +97,37 @@ MISTAKES = [
         ValueError,
         "at_least=3 is more than at_most=2: no count is both",
     ),
-    (lambda: RUN.to_call_tool("search", tims=1), TypeError, "unexpected keyword argument 'tims'"),
+    (
+        lambda: RUN.to_call_tool("search", tims=1),
+        TypeError,
+        "to_call_tool() takes no tims=; did you mean 'times'? it takes name, arguments, partial=, times=, at_least=,",
+    ),
+    (
+        lambda: RUN.to_call_tool("search", query="AI"),
+        TypeError,
+        "; the arguments of the tool go into a dict: to_call_tool(..., {'query': 'AI'})",
+    ),
+    (
+        lambda: RUN.to_follow("Researcher", upto="Writer"),
+        TypeError,
+        "to_follow() takes no upto=; it takes *names",
+    ),
+    (lambda: RUN.to_succeed(always=True), TypeError, "to_succeed() takes no always=; it takes nothing"),
+    (
+        lambda: RUN.to_delegate("Boss"),
+        TypeError,
+        "to_delegate(): missing a required",
+    ),
+    (
+        lambda: RUN.to_have_no_loops(3),
+        TypeError,
+        "to_have_no_loops(): too many positional arguments; it takes repeats=",
+    ),
+    (
+        lambda: ToolCall("search", "AI"),
+        TypeError,
+        "the arguments of a ToolCall are a dict, not 'AI': write ToolCall('search', {'query': ...})",
+    ),
     (lambda: RUN.to_call_tool(""), ValueError, "the tool takes a name, not an empty text"),
     (
         lambda: RUN.to_call_tool(["search"]),
@@ -198,7 +228,11 @@ MISTAKES = [
         TypeError,
         "to_stay_within() takes at least one limit: llm_calls, tool_calls, input_tokens, output_tokens, total_tokens,",
     ),
-    (lambda: RUN.to_stay_within(tokens=3), TypeError, "unexpected keyword argument 'tokens'"),
+    (
+        lambda: RUN.to_stay_within(tokens=3),
+        TypeError,
+        "to_stay_within() takes no tokens=; did you mean 'total_tokens'? it takes llm_calls=, tool_calls=,",
+    ),
     (lambda: RUN.to_stay_within(llm_calls=-1), ValueError, "llm_calls=-1: it takes 0 or more"),
     (lambda: RUN.to_stay_within(llm_calls=1.5), TypeError, "llm_calls=1.5: it takes a whole number"),
     (lambda: RUN.to_stay_within(cost="cheap"), ValueError, "cost='cheap': it takes US dollars, such as '0.02'"),

@@ -119,7 +119,7 @@ FAILURES = {
             task write
         >     agent Writer
                 llm gpt-4o-mini -> 'An article.'
-        next:     Where others may come in between, write 'Writer', ..., 'search'.
+        next:     It is the last that came: see why the run went no further.
         """,
     ),
     "not in this part": (
@@ -139,6 +139,58 @@ FAILURES = {
               agent Writer
                 llm gpt-4o-mini -> 'An article.'
         next:     It is in the trace, but not in this part of it.
+        """,
+    ),
+    "a method, which is on no such path": (
+        lambda: expect(review()).to_follow("draft", "judge"),
+        """
+        expected: 'draft' > 'judge' to come in this order
+        actual:   'draft' never came
+        nearest:  what came: nothing
+        trace:
+          flow Review
+            method draft -> 'a text'
+            method judge -> 'approved'
+            method publish -> 'out'
+        next:     It is the name of a method: to_route takes the methods of a flow.
+        """,
+    ),
+    "an agent, which is on no route": (
+        lambda: expect(research().task("write")).to_route("Writer"),
+        """
+        expected: the flow to go 'Writer' in task 'write'
+        actual:   'Writer' never came
+        nearest:  what came: nothing
+        trace:
+          crew crew
+            task research
+              agent Researcher
+                llm gpt-4o-mini -> search(query='AI')
+                tool search(query='AI') -> 'three articles'
+                llm gpt-4o-mini -> 'Three articles were found.'
+        >   task write
+              agent Writer
+                llm gpt-4o-mini -> 'An article.'
+        next:     It is the name of an agent: to_follow takes agents, tasks and tools.
+        """,
+    ),
+    "no flow": (
+        lambda: expect(research().task("write")).to_route("draft"),
+        """
+        expected: the flow to go 'draft' in task 'write'
+        actual:   'draft' never came
+        nearest:  what came: nothing
+        trace:
+          crew crew
+            task research
+              agent Researcher
+                llm gpt-4o-mini -> search(query='AI')
+                tool search(query='AI') -> 'three articles'
+                llm gpt-4o-mini -> 'Three articles were found.'
+        >   task write
+              agent Writer
+                llm gpt-4o-mini -> 'An article.'
+        next:     No flow ran: to_route is for the methods of a flow, to_follow for agents, tasks and tools.
         """,
     ),
     "the wrong route": (
