@@ -76,14 +76,14 @@ def body_of(data: bytes) -> Body | None:
     return Body("text", text)
 
 
-def asked_body(data: bytes) -> Body | None:
-    """What the bytes of a request hold; quicker than ``body_of``, and the same to compare."""
+def json_body(data: bytes) -> Body | None:
+    """The body of a request, if it is JSON at first sight; quicker than ``body_of``, and the same to compare."""
     if data[:1] in (b"{", b"["):
         try:
             return Body("json", json.loads(data))
         except (ValueError, RecursionError):
             pass
-    return body_of(data)
+    return None
 
 
 def written_body(value: Mapping[str, Any], where: str) -> Body | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_crewai_trace.errors import did_you_mean
+from pytest_crewai_trace.errors import did_you_mean, unknown_choice
 from pytest_crewai_trace.replay.reply import Reply, checked_error, checked_name, checked_times, folded
 
 if TYPE_CHECKING:
@@ -49,9 +49,17 @@ class Fault:
 class Target:
     """What faults are injected into. Each method adds one, after those that were added before."""
 
+    _of = "this"
+    _has: tuple[str, ...] = ("fail",)
+
     def __init__(self, title: str) -> None:
         self.title = title
         self.faults: list[Fault] = []
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(unknown_choice(f"fault of {self._of}", name, self._has))
 
     def fail(self, error: BaseException | type[BaseException], *, times: int | None = 1) -> Self:
         """Raise an exception, ``times`` times; with ``times=None`` always.
@@ -79,6 +87,8 @@ class Target:
 class ToolFaults(Target):
     """Faults of one tool."""
 
+    _of, _has = "a tool", ("fail", "returns", "delay")
+
     def returns(self, value: Any, *, times: int | None = 1) -> Self:
         """Return something else than the tool would; the tool does not run."""
         return self._add(f"returns {value!r}", times, value=value)
@@ -95,6 +105,9 @@ class ToolFaults(Target):
 
 class LLMFaults(Target):
     """Faults of the models that an agent, a task or everyone uses."""
+
+    _of = "a model"
+    _has = ("rate_limit", "timeout", "malformed_json", "empty", "context_too_long", "fail")
 
     def __init__(self, title: str, agent: str | None, task: str | None) -> None:
         super().__init__(title)
@@ -133,6 +146,8 @@ class LLMFaults(Target):
 class StoreFaults(Target):
     """Faults of where crewAI's memory, or its knowledge, stores and finds."""
 
+    _of, _has = "a store", ("unavailable", "fail")
+
     def unavailable(self, *, times: int | None = None) -> Self:
         """Neither save nor find anything, as when the store is down; by default as long as the test runs."""
         return self._add("unavailable", times, error=ConnectionError(f"{self.title} is unavailable"))
@@ -149,6 +164,13 @@ class Faults:
         self._stores: list[StoreFaults] = []
         self._seen: dict[str, set[str]] = {"tool": set(), "agent": set(), "task": set()}
         self._lock = threading.Lock()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(
+                unknown_choice("part of crewai_faults", name, ("tool", "llm", "memory", "knowledge", "waits"))
+            )
 
     @cached_property
     def memory(self) -> StoreFaults:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_crewai_trace.replay.cassette import Call, Request
 
 Who = tuple["str | None", "str | None"]  # agent, task
+Key = TypeVar("Key", bound=Hashable)
 
 _PORTS = {"http": 80, "https": 443}
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -43,17 +44,28 @@ VOLATILE: tuple[tuple[str, str], ...] = (
 )
 
 
+_DIGIT = re.compile(r"\d")
+
+
 class Volatile:
     """Takes out of a request what differs from run to run; ``more`` are regular expressions of the user's."""
 
     def __init__(self, more: Iterable[str] = ()) -> None:
-        self._named = [(re.compile(pattern), f"<{name}>") for name, pattern in VOLATILE]
-        self._named += [(re.compile(pattern), "<volatile>") for pattern in more]
+        self._ours = [(re.compile(pattern), f"<{name}>") for name, pattern in VOLATILE]
+        self._more = [re.compile(pattern) for pattern in more]
 
     def without(self, text: str) -> str:
-        for pattern, name in self._named:
-            text = pattern.sub(name, text)
+        if _DIGIT.search(text) is not None:
+            text = "\n".join(map(self._line_without, text.split("\n")))
+        for pattern in self._more:
+            text = pattern.sub("<volatile>", text)
         return text
+
+    def _line_without(self, line: str) -> str:
+        if _DIGIT.search(line) is not None:  # what is ours has a digit, most lines of a prompt have none
+            for pattern, name in self._ours:
+                line = pattern.sub(name, line)
+        return line
 
 
 @lru_cache(maxsize=1024)
@@ -95,6 +107,17 @@ def key_of(request: Request) -> str:
     return _hash(request.method, place(request.url), _text(request.body))
 
 
+def _lines(body: Body | None) -> str:
+    """A body's text with its lines as lines: in JSON, the ``n`` of a line's end would be part of the word after it."""
+    text = _text(body)
+    if body is None or body.kind != "json" or "\\" not in text:
+        return text
+    return text.replace("\\n", "\n").replace("\\r", "\r").replace("\\t", "\t")
+
+
+Queues = dict[str, deque["Call"]]
+
+
 class Index:
     """The calls of a cassette, by their requests. ``clean`` takes secrets out of a request, as recording did."""
 
@@ -102,36 +125,61 @@ class Index:
         self.calls = list(calls)
         self._volatile = volatile
         self._clean = clean
-        self._exact: dict[str, deque[Call]] = {}
-        self._loose: dict[str, list[Call]] | None = None
-        for call in self.calls:
-            self._exact.setdefault(call.key or key_of(call.request), deque()).append(call)
+        self._exact = _queues(self.calls, lambda call: call.key or key_of(call.request))
+        self._loose_keys: dict[Call, str] = {}
+        # Made when they are needed, because each call in them has to be read.
+        self._loose_of: dict[Who, Queues] = {}
+        self._loose: Queues | None = None
 
     def take(self, request: Request, who: Who) -> Call | None:
         """The next unused call with this request, which is used then."""
-        queue = self._exact.get(key_of(request))
-        while queue:
-            call = queue.popleft()
-            if not call.used:
-                call.used = True
-                return call
-        return self._take_loose(request, who)
+        return _next(self._exact, key_of(request)) or self._take_loose(request, who)
 
     def _take_loose(self, request: Request, who: Who) -> Call | None:
-        if self._loose is None:
-            self._loose = {}
-            for call in self.calls:
-                self._loose.setdefault(self._loose_key(call.request), []).append(call)
-        found = [call for call in self._loose.get(self._loose_key(self._clean(request)), ()) if not call.used]
-        if not found:
-            return None
-        call = next((call for call in found if (call.agent, call.task) == who), found[0])
-        call.used = True
+        call = self._next_loose(request, who)
+        if call is None and (cleaned := self._clean(request)) != request:
+            call = self._next_loose(cleaned, who)
         return call
+
+    def _next_loose(self, request: Request, who: Who) -> Call | None:
+        key = self._loose_key(request)
+        if who not in self._loose_of:
+            theirs = [call for call in self.calls if (call.agent, call.task) == who]
+            self._loose_of[who] = _queues(theirs, self._loose_key_of)
+        call = _next(self._loose_of[who], key)
+        if call is not None:
+            return call
+        if self._loose is None:
+            self._loose = _queues(self.calls, self._loose_key_of)
+        return _next(self._loose, key)
+
+    def _loose_key_of(self, call: Call) -> str:
+        key = self._loose_keys.get(call)
+        if key is None:
+            key = self._loose_keys[call] = self._loose_key(call.request)
+        return key
 
     def _loose_key(self, request: Request) -> str:
         where = self._volatile.without(place(request.url, False))
-        return _hash(request.method, where, self._volatile.without(_text(request.body)))
+        return _hash(request.method, where, self._volatile.without(_lines(request.body)))
+
+
+def _queues(calls: Iterable[Call], key_of_call: Callable[[Call], Key]) -> dict[Key, deque[Call]]:
+    queues: dict[Key, deque[Call]] = {}
+    for call in calls:
+        queues.setdefault(key_of_call(call), deque()).append(call)
+    return queues
+
+
+def _next(queues: dict[Key, deque[Call]], key: Key) -> Call | None:
+    """The next call of a queue that no other queue has given away; it is used then."""
+    queue = queues.get(key)
+    while queue:
+        call = queue.popleft()
+        if not call.used:
+            call.used = True
+            return call
+    return None
 
 
 class InOrder:
@@ -143,19 +191,17 @@ class InOrder:
 
     def __init__(self, calls: Iterable[Call]) -> None:
         self.calls = list(calls)
-        self._places = [(call, endpoint(call.request)) for call in self.calls]
+        places = {call: endpoint(call.request) for call in self.calls}
+        self._by_who = _queues(self.calls, lambda call: (places[call], call.agent, call.task))
+        self._by_agent = _queues(self.calls, lambda call: (places[call], call.agent))
+        self._by_task = _queues(self.calls, lambda call: (places[call], call.task))
 
     def take(self, request: Request, who: Who) -> Call | None:
         """The next unused call of those who ask."""
-        where = endpoint(request)
-        left = [call for call, place in self._places if place == where and not call.used]
-        agent, task = who
-        for fits in (
-            [call for call in left if (call.agent, call.task) == who],
-            [call for call in left if agent is not None and call.agent == agent],
-            [call for call in left if task is not None and call.task == task],
-        ):
-            if fits:
-                fits[0].used = True
-                return fits[0]
-        return None
+        where, (agent, task) = endpoint(request), who
+        call = _next(self._by_who, (where, agent, task))
+        if call is None and agent is not None:
+            call = _next(self._by_agent, (where, agent))
+        if call is None and task is not None:
+            call = _next(self._by_task, (where, task))
+        return call

@@ -1,6 +1,7 @@
 """Keeps a test off the network: only this machine can be reached, and who tried more is named.
 
-What goes through Python's ``socket`` is seen, sync and async; a library that opens its connections in C (gRPC) is not.
+What goes through Python's ``socket`` is seen, sync and async; a library that opens its connections in C (gRPC) is not,
+nor is another process.
 """
 
 from __future__ import annotations
@@ -62,7 +63,10 @@ class NetworkBlock:
         for name in ("connect", "connect_ex"):
             self._patches.replace(socket.socket, name, self._connecting)
         self._patches.replace(socket.socket, "sendto", self._sending)
+        self._patches.replace(socket.socket, "sendmsg", self._sending_parts, needed=False)  # not on Windows
         self._patches.replace(socket, "getaddrinfo", self._resolving)
+        for name in ("gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
+            self._patches.replace(socket, name, self._looking_up)
         # It resolves in another thread, where nobody can tell who asked.
         self._patches.replace(asyncio.BaseEventLoop, "getaddrinfo", self._resolving_async)
 
@@ -95,6 +99,30 @@ class NetworkBlock:
 
         return sendto
 
+    def _sending_parts(self, original: Any) -> Any:
+        @functools.wraps(original)
+        def sendmsg(
+            connection: socket.socket, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None
+        ) -> Any:
+            self._check(connection.family, address)
+            return original(connection, buffers, ancdata, flags, address)
+
+        return sendmsg
+
+    def _looking_up(self, original: Any) -> Any:
+        # The name of an address is asked of the network as well.
+        check = self._check_host if original.__name__ == "gethostbyaddr" else self._check_name
+
+        @functools.wraps(original)
+        def look_up(name: Any) -> Any:
+            check(name, None)
+            found = original(name)
+            if os.fsdecode(name).casefold() in self.allow:
+                self._addresses.update([found] if isinstance(found, str) else found[2])
+            return found
+
+        return look_up
+
     def _resolving(self, original: Any) -> Any:
         @functools.wraps(original)
         def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
@@ -117,7 +145,9 @@ class NetworkBlock:
     def _check(self, family: int, address: Any) -> None:
         if family not in (socket.AF_INET, socket.AF_INET6) or not isinstance(address, tuple):
             return  # a pipe or a Unix socket does not leave the machine
-        host, port = str(address[0]), address[1]
+        self._check_host(str(address[0]), address[1])
+
+    def _check_host(self, host: str, port: int | None) -> None:
         if not self._is_allowed(host):
             self._refuse(host, port)
 

@@ -12,6 +12,8 @@ from unittest import mock
 
 from vcr import patch as vcr_patch  # type: ignore[import-untyped]  # it has no types
 from vcr.cassette import Cassette  # type: ignore[import-untyped]
+from vcr.request import HeadersDict, Request  # type: ignore[import-untyped]
+from vcr.stubs import httpx_stubs  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.replay.tape import Tape
@@ -20,8 +22,28 @@ if TYPE_CHECKING:
 @contextmanager
 def playing(path: Path, tape: Tape, **options: Any) -> Iterator[None]:
     """Ask a tape for what is sent, until the end; ``options`` are those of vcrpy's cassettes."""
-    with mock.patch.object(vcr_patch, "force_reset", _reset), Player.use(path=str(path), tape=tape, **options):
+    with (
+        mock.patch.object(vcr_patch, "force_reset", _reset),
+        mock.patch.object(httpx_stubs, "VcrRequest", LazyRequest),
+        Player.use(path=str(path), tape=tape, **options),
+    ):
         yield
+
+
+class LazyRequest(Request):  # type: ignore[misc]  # it has no types
+    """A request of vcrpy that copies the client's headers when somebody looks: with httpx's that takes long."""
+
+    _headers: Any
+
+    @property
+    def headers(self) -> Any:
+        if not isinstance(self._headers, HeadersDict):
+            self._headers = HeadersDict(self._headers)
+        return self._headers
+
+    @headers.setter
+    def headers(self, value: Any) -> None:
+        self._headers = value
 
 
 class Player(Cassette):  # type: ignore[misc]  # the same

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_crewai_trace.errors import ScriptError, did_you_mean
+from pytest_crewai_trace.errors import ScriptError, did_you_mean, unknown_choice
 from pytest_crewai_trace.replay.housekeeping import MEMORY, ready_made
 from pytest_crewai_trace.replay.reply import (
     MOST_SHOWN,
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from pytest_crewai_trace.replay.reply import Condition, Content
 
 
+_KINDS = ("reply", "stream", "call_tool", "call_tools", "fail", "default")
+
+
 class Replies:
     """Replies in the order in which they are given. Each method adds one and returns the queue, to add more."""
 
@@ -38,6 +41,11 @@ class Replies:
         self.left: deque[Reply] = deque()
         self.given = 0
         self._default: Reply | None = None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(unknown_choice("kind of reply", name, _KINDS))
 
     def reply(
         self,
@@ -335,4 +343,7 @@ def answerable(content: Content) -> Content:
         return content
     if isinstance(content, ToolCall | BaseException):
         raise TypeError(f"reply() takes what the model says; for {content!r} there are call_tools() and fail()")
+    if isinstance(content, type) and issubclass(content, BaseModel):
+        fields = ", ".join(f"{name}=..." for name in content.model_fields)
+        raise TypeError(f"reply() takes an answer, not its class: {content.__name__}({fields})")
     raise TypeError(f"reply() takes a text, a pydantic model, a dict or a function of the request, not {content!r}")

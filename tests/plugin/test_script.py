@@ -243,7 +243,11 @@ def test_it(crewai_llm):
         ("usage = {'tokens': 1}", "ValueError: unknown usage field 'tokens'; *valid: input_tokens, *"),
         ("function_calling = 'no'", "TypeError: function_calling='no'; valid: True, False, None"),
         ("functon_calling = False", "AttributeError: crewai_llm has no 'functon_calling'; did you mean *calling'?"),
-        ("agent('R').replay('x')", "AttributeError: *'replay'*"),
+        (
+            "agent('R').replay('x')",
+            "AttributeError: unknown kind of reply 'replay'; did you mean 'reply'? valid: reply, *",
+        ),
+        ("reply(ToolCall)", "TypeError: reply() takes an answer, not its class: ToolCall(name=..., *)"),
         ("replay('x')", "AttributeError: crewai_llm has no 'replay'; did you mean 'reply'?"),
     ],
 )
@@ -640,7 +644,10 @@ def test_it(crewai_llm, crewai_faults):
         ("llm(agent=3)", "TypeError: llm() takes a name, not 3"),
         ("llm().rate_limit(retry_after='soon')", "ValueError: retry_after('soon'): seconds *"),
         ("knowledge.fail('x')", "TypeError: fail() takes an exception, not 'x'"),
-        ("tool('x').flail()", "AttributeError: *'flail'*"),
+        ("tool('x').flail()", "AttributeError: unknown fault of a tool 'flail'; did you mean 'fail'? valid: fail, *"),
+        ("llm().returns('x')", "AttributeError: unknown fault of a model 'returns'; *valid: rate_limit, timeout, *"),
+        ("memory.timeout()", "AttributeError: unknown fault of a store 'timeout'; valid: unavailable, fail"),
+        ("tol('x').timeout()", "AttributeError: unknown part of crewai_faults 'tol'; did you mean 'tool'? valid: *"),
         ("llm(role='x')", "TypeError: *'role'*"),
     ],
 )

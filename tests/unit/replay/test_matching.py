@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_crewai_trace.replay.body import Body, asked_body
+from pytest_crewai_trace.replay.body import Body, json_body
 from pytest_crewai_trace.replay.cassette import Call, Reply, Request
 from pytest_crewai_trace.replay.matching import Index, InOrder, Volatile, endpoint, key_of, place
 
@@ -30,8 +30,8 @@ def answer(played, request, who=ANN):
 
 
 def test_the_order_of_keys_and_the_form_of_the_body_do_not_count():
-    one = Request("POST", URL, asked_body(b'{"b": 1, "a": [1.0, "\\u00fc"]}'))
-    other = Request("post", URL + "?", asked_body('{"a":[1.0,"ü"],"b":1}'.encode()))
+    one = Request("POST", URL, json_body(b'{"b": 1, "a": [1.0, "\\u00fc"]}'))
+    other = Request("post", URL + "?", json_body('{"a":[1.0,"ü"],"b":1}'.encode()))
     assert key_of(one) == key_of(other)
 
 
@@ -68,6 +68,8 @@ def test_the_same_request_again_gets_the_next_reply_and_then_none():
 VOLATILE = [
     ("id 0b8b3a3e-5b1c-4b6e-9d3f-2f6a1c9e7d10", "id 7e57d004-2b97-4e7a-b45f-5387367791cd"),
     ("It is 2026-11-22", "It is 2027-01-03"),
+    ("Today:\n2026-11-22", "Today:\n2027-01-03"),
+    ("Log:\n\t10:11:12 up\r\n0x7f3a5c2d1e90", "Log:\n\t10:11:13 up\r\n0x7f0000000010"),
     ("It is 2026-11-22 10:11:12.123456", "It is 2026-11-23T23:59:59Z"),
     ("Today is Sunday, November 22, 2026.", "Today is Monday, November 23, 2026."),
     ("at 9:05 PM", "at 10:15 AM"),
@@ -103,9 +105,37 @@ def test_what_is_alike_is_looked_for_with_those_who_asked_it_first():
     assert answer(played, ask("on 2027-07-07"), BOB) == "Ann's"
 
 
+def test_what_is_alike_is_given_once_and_in_order():
+    played = index(*(call(ask(f"on 2026-01-0{day}"), who, str(day)) for day, who in ((1, ANN), (2, BOB), (3, ANN))))
+    assert [answer(played, ask("on 2027-07-07"), who) for who in (("Eve", None), BOB, ANN, ANN)] == [
+        "1",
+        "2",
+        "3",
+        None,
+    ]
+
+
+def test_only_what_those_who_ask_have_recorded_is_read():
+    reads = []
+
+    class Unread(Call):
+        @property
+        def request(self):
+            reads.append(self.agent)
+            return super().request
+
+    calls = [
+        Unread(key_of(ask(f"on 2026-01-0{day}")), name, "look", ask(f"on 2026-01-0{day}"), None)
+        for day, name in ((1, "Ann"), (2, "Bob"))
+    ]
+    assert index(*calls).take(ask("on 2027-07-07"), BOB) is calls[1]
+    assert reads == ["Bob"]
+
+
 def test_the_user_adds_to_it():
     assert answer(index(call(ask("session-aa"))), ask("session-bb")) is None
     assert answer(index(call(ask("session-aa")), volatile=[r"session-\w+"]), ask("session-bb")) == "reply"
+    assert answer(index(call(ask("x\nseed aa\ny")), volatile=[r"(?m)^seed \w+$"]), ask("x\nseed bb\ny")) == "reply"
 
 
 def test_secrets_are_taken_out_before_it_is_looked_up_again():

@@ -14,6 +14,21 @@ from pytest_crewai_trace.replay.network import NetworkBlock
 REACHED = "reached"
 
 
+LOOK_UPS = {
+    "gethostbyname": "192.0.2.99",
+    "gethostbyname_ex": ("api.example.com", [], ["192.0.2.99"]),
+    "gethostbyaddr": ("api.example.com", [], ["192.0.2.99"]),
+}
+
+
+def named(name, answer):
+    def look_up(host):
+        return answer
+
+    look_up.__name__ = name
+    return look_up
+
+
 @pytest.fixture
 def reached(monkeypatch):
     """The operating system's part, which notes where it was asked to connect."""
@@ -25,8 +40,13 @@ def reached(monkeypatch):
 
     for name in ("connect", "connect_ex", "sendto"):
         monkeypatch.setattr(socket.socket, name, note, raising=False)
+    monkeypatch.setattr(
+        socket.socket, "sendmsg", lambda to, parts, extra, flags, address: note(to, address), raising=False
+    )
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.99", 443))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: found)
+    for name, answer in LOOK_UPS.items():
+        monkeypatch.setattr(socket, name, named(name, answer))
     return hosts
 
 
@@ -67,6 +87,31 @@ def test_the_rest(host, block, reached):
 def test_a_name_is_not_even_looked_up(name, block):
     with pytest.raises(NetworkBlockedError):
         socket.getaddrinfo(name, 443)
+
+
+@pytest.mark.parametrize("look_up", LOOK_UPS)
+def test_no_way_to_look_a_name_up(look_up, block):
+    with pytest.raises(NetworkBlockedError, match=r"tried to example\.com, by"):
+        getattr(socket, look_up)("example.com")
+    assert getattr(socket, look_up)("localhost") == LOOK_UPS[look_up]
+    getattr(socket, look_up)("api.example.com")
+    assert connect("192.0.2.99") == REACHED
+
+
+def test_the_name_of_an_address_is_not_asked_for(block):
+    with pytest.raises(NetworkBlockedError):
+        socket.gethostbyaddr("192.0.2.1")
+    assert socket.gethostbyname("192.0.2.1")  # is its own address
+
+
+@pytest.mark.skipif(not hasattr(socket.socket, "sendmsg"), reason="Windows has none")
+def test_a_message_in_parts(block, reached):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        with pytest.raises(NetworkBlockedError):
+            sender.sendmsg([b"x"], [], 0, ("192.0.2.1", 53))
+        assert not reached
+        assert sender.sendmsg([b"x"], [], 0, ("127.0.0.1", 53)) == REACHED
+        assert sender.sendmsg([b"x"]) == REACHED  # to whom it is connected
 
 
 @pytest.mark.parametrize("name", [None, "", "localhost", "127.0.0.1", "10.0.0.1", "api.example.com", "API.example.com"])
@@ -133,11 +178,14 @@ def test_where_it_reaches_nobody_it_is_an_error_of_the_network(detached, reached
 
 
 def test_everything_is_put_back():
-    names = ("connect", "connect_ex", "sendto")
-    before = [vars(socket.socket).get(name) for name in names], socket.getaddrinfo
+    def now():
+        methods = [vars(socket.socket).get(name) for name in ("connect", "connect_ex", "sendto", "sendmsg")]
+        return methods, [getattr(socket, name) for name in ("getaddrinfo", *LOOK_UPS)]
+
+    before = now()
     block = NetworkBlock("x", "y")
     block.start()
-    assert [vars(socket.socket).get(name) for name in names] != before[0]
+    assert all(one != other for parts in zip(before, now(), strict=True) for one, other in zip(*parts, strict=True))
     block.stop()
 
-    assert ([vars(socket.socket).get(name) for name in names], socket.getaddrinfo) == before
+    assert now() == before
