@@ -342,7 +342,7 @@ def test_the_command_imports_no_crewai(project):
     assert done.stdout == "False\n"
 
 
-def test_s73_what_the_server_does_not_want_is_counted_apart(crews, amp):
+def test_s42_s73_what_the_server_does_not_want_is_counted_apart_and_not_sent_again(crews, amp):
     """One is sent, one rejected: exit code 1 from the command, and neither is sent again."""
     crews.tests(f"""
         def test_one(): {CALL}
