@@ -138,6 +138,13 @@ def test_s63_a_key_is_known_by_its_shape_alone(label, begin, around):
     assert redactor.text(around.format(begin + SHAPES[begin])) == around.format(f"[redacted {label}]")
 
 
+@pytest.mark.parametrize(
+    "key", ["Canary0123456789abcdef" + "JQQJ99" + "CANARYABCDEF", "abc8" + "Q~Canary0123456789abcdefgh"]
+)
+def test_s63_an_azure_key_is_known_by_what_stands_in_it(key):
+    assert redactor.text(f"see {key}, it says") == "see [redacted Azure key], it says"
+
+
 @each_canary
 def test_s63_secrets_go_from_data_wherever_they_stand(canary, text):
     value = {"list": [{"inner": (text, 1)}], text: 2, "packed": gzip.compress(text.encode()), "n": 3}
@@ -171,7 +178,7 @@ def test_what_stands_beside_a_secret_is_kept():
         ({"token": 5, "api_key": None, "secret": True}, {"token": 5, "api_key": None, "secret": True}),
     ],
 )
-def test_what_has_the_name_of_a_secret_is_one(value, clean):
+def test_s63_what_has_the_name_of_a_secret_is_one(value, clean):
     assert redactor.value(value) == clean
 
 
@@ -328,6 +335,7 @@ HARMLESS = [
     "api_key=os.environ['KEY_NAME_1'] api_key=${OPENAI_API_KEY} api_key: <your key>",
     "keyboard: qwerty1234 monkey=banana12345 primary_key: id12345678 cache_key=abc12345678901",
     "Basic understanding of bearer authentication",
+    "secret_name: payments-key-2026, password_policy=strict2026, api_key_prefix: abc123456, access_token_count: 1234a",
     "search_the_internet_with_serper(search_query='AI agents 2026')",
     base64.b64encode(b"Nothing but a harmless text, long enough to look at.").decode(),
     "https://example.org/a?key=title&author=jane&token_type=x",
