@@ -99,9 +99,6 @@ def interference(session: nox.Session) -> None:
     install(session, "-e", ".[test]")
     every = {"CREWAI_TRACE_INTERFERENCE": "1"}
     session.run("pytest", "tests/plugin/test_interference.py", env=every)
-    session.install("pytest<9", "pytest-forked")  # which pytest 9 has broken
-    session.run("pytest", "tests/plugin/test_interference.py", "-k", "forked", env=every)
-    install(session, "--upgrade", "pytest")
     off = {"examples": [], "tests/unit": ["-p", "no:crewai_trace"]}  # the examples ask for its fixtures
     for suite, without in off.items():
         told = []

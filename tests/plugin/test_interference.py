@@ -193,7 +193,6 @@ CREWS = """
 RUNS = {
     "together": (SUITES, ("--html=report.html", "--cov=tests.support.crews", "--cov-report=", "--randomly-seed=7")),
     "workers": (SUITES, ("-n", "2", "--dist=loadfile", "-p", "no:randomly")),
-    "forked": (SUITES, ("--forked", "-p", "no:randomly")),
     "browser": (BROWSER, ("--tracing=retain-on-failure", "--screenshot=only-on-failure", "-p", "no:randomly")),
 }
 # In the suite the one that has most in it, without crews; all of them, with crews, in `nox -s interference`.
@@ -204,10 +203,6 @@ ALL = bool(os.environ.get("CREWAI_TRACE_INTERFERENCE"))
 @pytest.mark.parametrize("how", RUNS if ALL else ["together"])
 def test_s12_the_same_outcomes_with_and_without(together, how, monkeypatch):
     suites, arguments = RUNS[how]
-    if how == "forked":
-        pytest.importorskip("pytest_forked")
-        if pytest.version_tuple >= (9, 0):
-            pytest.skip("pytest-forked fails every test on pytest 9")
     if how == "browser":
         if (found := chromium()) is None:
             pytest.skip("no Chromium")
