@@ -129,11 +129,14 @@ def fuzz(session: nox.Session) -> None:
     """The tests of tests/fuzz with many examples, again and again for so many minutes: ``nox -s fuzz -- 30``."""
     minutes, pytest_args = (session.posargs[0], session.posargs[1:]) if session.posargs else ("30", [])
     install(session, "-e", ".[test]")
-    end = time.monotonic() + 60 * float(minutes)
+    junit = session.cache_dir.resolve() / "fuzz.xml"
+    command = ("pytest", "tests/fuzz", "-o", "faulthandler_timeout=0", f"--junitxml={junit}", *pytest_args)
+    end, cases = time.monotonic() + 60 * float(minutes), 0
     while time.monotonic() < end:
-        session.run(
-            "pytest", "tests/fuzz", "-o", "faulthandler_timeout=0", *pytest_args, env={"CREWAI_TRACE_FUZZ": "1"}
-        )
+        session.run(*command, env={"CREWAI_TRACE_FUZZ": "1"})
+        found = ElementTree.parse(junit).getroot().iterfind(".//property[@name='cases']")
+        cases += sum(int(one.get("value", 0)) for one in found)
+        session.log(f"{cases:,} cases so far")
 
 
 @nox.session

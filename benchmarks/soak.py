@@ -203,9 +203,10 @@ def _panel(title: str, curves: dict[str, list[tuple[int, float]]], top: int) -> 
 
 
 def page(made: Table, tests: int, kickoffs: int, allocated: int) -> str:
+    runs = "a run" if kickoffs == 1 else f"{kickoffs} runs"
     return f"""# Soak
 
-{tests:,} traced tests in one process, each with {kickoffs} runs of a crew ({tests * kickoffs:,} kickoffs: one agent,
+{tests:,} traced tests in one process, each with {runs} of a crew ({tests * kickoffs:,} kickoffs: one agent,
 one tool call, a scripted model), every trace kept; and the same without the plugin. What Python has allocated is of
 {allocated:,} such tests, in processes of their own, as counting makes all else slower. `nox -s soak` writes this page.
 

@@ -33,14 +33,22 @@ def titles() -> dict[str, str]:
 
 
 def named_in(file: Path) -> Iterator[tuple[str, set[str]]]:
-    """The tests of a file that carry a number, without importing it."""
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+    """The tests of a file that carry a number, without importing it: also in the names of what they are given."""
+    module = ast.parse(file.read_text("utf-8"))
+    tables = {
+        target.id: node.value
+        for node in module.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(module):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test"):
-            ids = [
-                part.value for one in node.decorator_list for part in ast.walk(one) if isinstance(part, ast.Constant)
-            ]
-            said = [node.name, ast.get_docstring(node) or "", *(each for each in ids if isinstance(each, str))]
-            if numbers := numbers_in("\n".join(said)):
+            given = [part for one in node.decorator_list for part in ast.walk(one)]
+            named = [tables[part.id] for part in given if isinstance(part, ast.Name) and part.id in tables]
+            given += [part for one in named for part in ast.walk(one)]
+            ids = [part.value for part in given if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+            if numbers := numbers_in("\n".join([node.name, ast.get_docstring(node) or "", *ids])):
                 yield node.name, numbers
 
 

@@ -268,9 +268,12 @@ class Recorder:
 
     def _share(self, messages: Any, source: Any, fields: dict[str, Any]) -> Messages:
         """The conversation, with what it has in common with the last one of the same model and agent kept once."""
-        if isinstance(messages, str):
+        kind = type(messages)  # isinstance() would ask the object for its class
+        if issubclass(kind, str):
             messages = [{"role": "user", "content": messages}]
-        if not isinstance(messages, list):
+        elif issubclass(kind, list):
+            messages = messages if kind is list else list(list.__iter__(messages))
+        else:
             return Messages()
         key = (id(source), _id(fields.get("agent_id")))
         known, base = self._conversations.get(key, ([], Messages()))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
+from pytest_crewai_trace.publish.delivery import FINAL, Progress
+from pytest_crewai_trace.publish.envelope import Envelope
+from pytest_crewai_trace.publish.outbox import Record
 from pytest_crewai_trace.report.junit import properties
 from pytest_crewai_trace.report.terminal import count
 from pytest_crewai_trace.store.attempt import Attempt
@@ -17,8 +21,11 @@ NAMED = set(re.findall(r"`(\w+)`", PAGE))
 
 
 def test_every_field_of_a_file_is_named():
-    for model in (Attempt, Trace, TraceOrigin, EventCounts, Span, Origin, Error, SpanEvent, ToolCall):
+    models = (Attempt, Trace, TraceOrigin, EventCounts, Span, Origin, Error, SpanEvent, ToolCall, Envelope, Record)
+    for model in models:
         assert set(model.model_fields) - {"all_spans"} <= NAMED, model
+    assert {field.name for field in fields(Progress)} <= NAMED
+    assert FINAL | {"failed", "kept"} <= NAMED
 
 
 def test_every_field_of_every_kind_of_span_is_named_and_no_other():
@@ -34,4 +41,4 @@ def test_every_property_in_junit_xml_is_named():
     names = {name for name, _ in properties(counts, {"path": "x", "problem": None, "dropped": 0})}
 
     assert names <= NAMED
-    assert "crewai_viewer" in NAMED
+    assert {"crewai_viewer", "crewai_execution", "crewai_amp"} <= NAMED

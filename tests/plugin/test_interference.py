@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from tests.browser.conftest import chromium
 from tests.plugin.test_other_plugins import run, together
 
 __all__ = ["together"]
@@ -153,6 +154,29 @@ SUITES = {
         def test_error(broken): pass
         """,
 }
+BROWSER = {
+    "conftest.py": SUITES["conftest.py"]
+    + """
+        @pytest.fixture(scope="session")
+        def browser_type_launch_args():
+            return {"executable_path": os.environ["CHROMIUM"], "args": ["--no-sandbox", "--disable-gpu"]}
+        """,
+    "test_page.py": """
+        import pytest
+
+        @pytest.fixture
+        def filled(page):
+            page.set_content("<p>hello</p>")
+            yield page
+            assert page.inner_text("p") == "hello"
+
+        def test_passes(filled): assert filled.inner_text("p") == "hello"
+        def test_fails(filled): assert filled.inner_text("p") == "bye"
+        def test_waits_in_vain(filled): filled.wait_for_selector("#none", timeout=100)
+        def test_error_in_teardown(filled): filled.evaluate("document.body.innerHTML = '<p>bye</p>'")
+        def test_context(context, browser_name): assert browser_name == "chromium" and not context.pages
+        """,
+}
 CREWS = """
     def test_crew(): assert run().raw == "done"
     def test_crew_fails(): assert run().raw == "undone"
@@ -167,17 +191,23 @@ CREWS = """
     def test_crew_with_a_limit(): run()
     """
 RUNS = {
-    "together": ("--html=report.html", "--cov=tests.support.crews", "--cov-report=", "--randomly-seed=7"),
-    "workers": ("-n", "2", "--dist=loadfile", "-p", "no:randomly"),
+    "together": (SUITES, ("--html=report.html", "--cov=tests.support.crews", "--cov-report=", "--randomly-seed=7")),
+    "workers": (SUITES, ("-n", "2", "--dist=loadfile", "-p", "no:randomly")),
+    "browser": (BROWSER, ("--tracing=retain-on-failure", "--screenshot=only-on-failure", "-p", "no:randomly")),
 }
-# In the suite the one that has most in it, without crews; all of it in `nox -s interference`.
+# In the suite the one that has most in it, without crews; all of them, with crews, in `nox -s interference`.
 ALL = bool(os.environ.get("CREWAI_TRACE_INTERFERENCE"))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGALRM")
 @pytest.mark.parametrize("how", RUNS if ALL else ["together"])
 def test_s12_the_same_outcomes_with_and_without(together, how, monkeypatch):
-    for name, text in SUITES.items():
+    suites, arguments = RUNS[how]
+    if how == "browser":
+        if (found := chromium()) is None:
+            pytest.skip("no Chromium")
+        monkeypatch.setenv("CHROMIUM", found)
+    for name, text in suites.items():
         together.write(name, text)
     if ALL:
         together.tests(CREWS, "test_crews.py")
@@ -188,11 +218,11 @@ def test_s12_the_same_outcomes_with_and_without(together, how, monkeypatch):
         path = together.path.with_name(f"{how}-{len(told)}")
         monkeypatch.setenv("TOLD", str(path))
         monkeypatch.setenv("CREWAI_STORAGE_DIR", str(path.with_name(f"{path.name}-storage")))
-        result = run(together, *RUNS[how], *ours)
+        result = run(together, *arguments, *ours)
         lines = path.read_text("utf-8").splitlines()
         told[ours[-1]] = (result.ret, lines if how != "workers" else sorted(lines))
 
     with_us, without = told.values()
     assert with_us == without
     assert with_us[0] == pytest.ExitCode.TESTS_FAILED
-    assert len(with_us[1]) > 90, "phases that were told of"
+    assert len(with_us[1]) > (14 if suites is BROWSER else 90), "phases that were told of"

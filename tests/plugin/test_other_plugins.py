@@ -122,8 +122,6 @@ def test_s12_one_trace_for_each_attempt(together):
             "loadfile",
             "-p",
             "randomly",
-            "-p",
-            "no:playwright",
             "--cov=tests.support.crews",
             "--cov-report=",
         ),

@@ -200,7 +200,7 @@ def test_a_hook_that_fails_is_reported_as_theirs(crews, amp, body, said):
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_s74_a_failed_upload(crews, amp, strict):
-    """One line; the traces stay; the exit code is pytest's, unless strict."""
+    """One line, which counts them (S73); the traces stay; the exit code is pytest's, unless strict."""
     amp.override = refuse(500)
     crews.tests(f"def test_one(): {CALL}")
 
@@ -265,10 +265,12 @@ def test_s75_nothing_ran(crews, amp, arguments):
         def test_empty(): pass
         """)
 
-    crews.run(PUBLISH, "all", *arguments)
+    result = crews.run(PUBLISH, "all", *arguments)
 
     assert amp.requests == []
     assert not (crews.path / ".crewai-traces").exists()
+    _header, *said = lines(result)
+    assert said == ([] if "--collect-only" in arguments else ["there was no trace of a test to publish"])
 
 
 def test_s42_publishing_again_sends_nothing_twice(crews, amp):
@@ -342,7 +344,7 @@ def test_the_command_imports_no_crewai(project):
     assert done.stdout == "False\n"
 
 
-def test_s73_what_the_server_does_not_want_is_counted_apart(crews, amp):
+def test_s42_s73_what_the_server_does_not_want_is_counted_apart_and_not_sent_again(crews, amp):
     """One is sent, one rejected: exit code 1 from the command, and neither is sent again."""
     crews.tests(f"""
         def test_one(): {CALL}

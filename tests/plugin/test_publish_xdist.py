@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from tests.plugin.publishing import PUBLISH, attributes, command, lines, names_sent, sent, waiting
+from tests.plugin.publishing import CALL, PUBLISH, attributes, command, lines, names_sent, sent, waiting
 from tests.support.amp import MOST_BYTES, MOST_SPANS, spans_of
 
 pytest.importorskip("xdist")
@@ -56,6 +56,30 @@ def test_twenty_tests_on_four_workers(suite, amp):
     assert set(linked) == {f"{amp.url}/traces/{one['crewai.execution_uuid']}" for one in roots}
     assert [line.split()[0] for line in said if line.startswith("  ")][:5] == ["failed"] * 4 + ["passed"]
     assert waiting(suite) == []
+
+
+def test_s45_workers_never_upload(crews, amp):
+    """Nobody but the controller talks to AMP."""
+    crews.write(
+        "conftest.py",
+        """
+        import os, sys
+        from pathlib import Path
+
+        def watch(event, arguments):
+            if event == "socket.connect" and isinstance(arguments[1], tuple):
+                if os.environ["CREWAI_PLUS_URL"].endswith(f":{arguments[1][1]}"):
+                    Path(__file__).with_name(f"{os.environ.get('PYTEST_XDIST_WORKER', 'controller')} uploads").touch()
+
+        sys.addaudithook(watch)
+        """,
+    )
+    crews.tests(f"def test_one(): {CALL}")
+
+    crews.run_apart(PUBLISH, "all", *XDIST, "1").assert_outcomes(passed=1)
+
+    assert names_sent(amp) == ["test_one"]
+    assert [path.name for path in crews.path.glob("* uploads")] == ["controller uploads"]
 
 
 def test_failed_only(suite, amp):

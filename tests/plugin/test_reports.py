@@ -70,20 +70,22 @@ def test_a_bad_value(suite):
 def test_s56_junit(suite, logging, workers):
     """Numbers for every test that ran something, the tree of the failed one; valid XML whatever a model said."""
     suite.write("pytest.ini", f"[pytest]\njunit_logging = {logging}\n")
+    suite.tests(f"def test_names():\n    run(name={HOSTILE!a})\n    assert False, 'no article'\n", "test_names.py")
     run = suite.run_apart if workers else suite.run
 
-    run("--crewai-trace", "--junitxml=junit.xml", *workers).assert_outcomes(passed=2, failed=1)
+    run("--crewai-trace", "--junitxml=junit.xml", *workers).assert_outcomes(passed=2, failed=2)
 
     root = ElementTree.parse(suite.path / "junit.xml").getroot()
     cases = {case.get("name"): case for case in root.iter("testcase")}
     told = {name: {one.get("name"): one.get("value") for one in case.iter("property")} for name, case in cases.items()}
     numbers = {"crewai_llm_calls": "1", "crewai_tokens": "15", "crewai_cost": "0.0000045"}
-    path = told["test_failed"].pop("crewai_trace")
-    assert told == {"test_passed": numbers, "test_failed": numbers, "test_nothing": {}}
-    assert (suite.path / path).is_file()
+    for failed in ("test_failed", "test_names"):
+        assert (suite.path / told[failed].pop("crewai_trace")).is_file()
+    assert told == {"test_passed": numbers, "test_failed": numbers, "test_nothing": {}, "test_names": numbers}
     outputs = {name: "".join(one.text or "" for one in case.iter("system-out")) for name, case in cases.items()}
     assert outputs["test_failed"].count(f" {TITLE} ") == 1
     assert "llm gpt-4o-mini -> '\ufffd\\x1b[2J\\ufffe" in outputs["test_failed"]
+    assert "crew \ufffd\\x1b[2J\\ufffe" in outputs["test_names"]
     assert TITLE not in outputs["test_passed"]
 
 

@@ -80,15 +80,20 @@ def test_s65_the_values_of_secret_variables_also_of_those_that_are_gone_again(cr
             monkeypatch.setenv("OTHER_SECRET", "a-word-like-any-other")
             ScriptedLLM("correct horse battery staple").call("a-word-like-any-other")
             assert False
+
+        def test_two():
+            ScriptedLLM("a-word-like-any-other").call("hi")
+            assert False
         """)
 
     result = crews.run("--crewai-trace", "--tb=no")
 
-    (path,) = (crews.path / ".crewai-traces").rglob("*test_one*.jsonl")
-    for text in (path.read_text(), str(result.stdout)):
+    one, two = ((next((crews.path / ".crewai-traces").rglob(f"*{name}*.jsonl"))).read_text() for name in ("one", "two"))
+    for text in (one, two, str(result.stdout)):
         assert "horse" not in text
         assert "a-word-like-any-other" not in text
-    assert "[redacted $OTHER_SECRET]" in path.read_text()
+    assert "[redacted $OTHER_SECRET]" in one
+    assert "[redacted $OTHER_SECRET]" in two
 
 
 def test_patterns_and_hooks_of_the_user(crews):

@@ -84,7 +84,7 @@ class Amp(Loopback):
         self.batches: dict[str, Batch] = {}
         self._grants = grants
         self._latency = latency
-        self._lifetime = lifetime
+        self.lifetime = lifetime
         self._tokens: dict[str, str] = {}
         self._state = threading.Lock()
 
@@ -128,7 +128,7 @@ class Amp(Loopback):
             "token": token,
             "collector_url": f"{self.url}{COLLECTOR}",
             "execution_uuid": uuid,
-            "expires_at": (datetime.now(timezone.utc) + timedelta(seconds=self._lifetime)).isoformat(),
+            "expires_at": (datetime.now(timezone.utc) + timedelta(seconds=self.lifetime)).isoformat(),
             "tier": "authenticated" if request.header("Authorization") else "ephemeral",
         }
         if request.json.get("include_trace_url"):

@@ -105,6 +105,15 @@ def expiring(amp: Amp, times: int, renewal: Reply | None = None) -> None:
     amp.override = override
 
 
+def living(seconds: float) -> Callable[[Amp], None]:
+    """Grants are good for so long."""
+
+    def fault(amp: Amp) -> None:
+        amp.lifetime = seconds
+
+    return fault
+
+
 def gone(amp: Amp) -> str:
     """The URL of a server that is gone."""
     with Amp() as other:

@@ -542,6 +542,20 @@ def test_messages_with_live_objects(make):
     assert len(built(record).llm_calls) == 3
 
 
+@pytest.mark.parametrize(
+    ("messages", "count"),
+    [(hostile.Everything(), 0), (hostile.subclass(list)([{"content": "a"}]), 1), (hostile.subclass(str)("a"), 1)],
+    ids=["anything", "list", "text"],
+)
+def test_s59_messages_that_are_anything(messages, count):
+    """They are not asked what they are."""
+    record = recorder()
+    take(record, call(1, messages), 0)
+
+    assert record.error is None
+    assert len(built(record).llm_calls.one().messages) == count
+
+
 def test_a_message_that_lies_about_being_equal():
     """S59"""
     record = recorder()

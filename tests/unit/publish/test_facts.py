@@ -10,7 +10,7 @@ from pytest_crewai_trace.publish.content import Cleaner
 from pytest_crewai_trace.publish.facts import cleaned, facts_of
 from pytest_crewai_trace.store.attempt import Attempt
 from pytest_crewai_trace.store.clean import Cleaning
-from pytest_crewai_trace.store.surroundings import ci, repository, without_credentials
+from pytest_crewai_trace.store.surroundings import ci, git, repository, without_credentials
 from pytest_crewai_trace.trace.trace import Trace
 
 SERVERS = {
@@ -128,16 +128,37 @@ def test_s72_the_repository_without_credentials(remote, shown):
     assert without_credentials(remote) == shown
 
 
-def test_s72_no_git_and_a_detached_shallow_clone(tmp_path):
-    assert repository(tmp_path) is None
-    folder = tmp_path / "clone"
-    for arguments in (
-        ("init", "-q", str(folder)),
-        ("-C", str(folder), "remote", "add", "origin", "https://user:secret@example.com/o/r.git"),
-    ):
-        subprocess.run(["git", *arguments], check=True)
+def run_git(folder, *arguments):
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main")
+    done = subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
+
+def test_s72_a_detached_shallow_clone(tmp_path):
+    origin, folder = tmp_path / "origin", tmp_path / "clone"
+    origin.mkdir()
+    run_git(origin, "init", "-q")
+    for number in range(2):
+        run_git(origin, "commit", "-q", "--allow-empty", "-m", str(number))
+    run_git(tmp_path, "clone", "-q", "--depth=1", origin.as_uri(), str(folder))
+    run_git(folder, "checkout", "-q", "--detach")
+    run_git(folder, "remote", "set-url", "origin", "https://user:secret@example.com/o/r.git")
+
+    assert run_git(folder, "rev-parse", "--is-shallow-repository") == "true"
     assert repository(folder) == "https://example.com/o/r"
+    assert git(folder) == {"commit": run_git(origin, "rev-parse", "HEAD")}
+
+
+def test_s72_no_repository_and_no_git(tmp_path, monkeypatch):
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    assert repository(tmp_path) is None
+    assert git(tmp_path) == {}
+
+    monkeypatch.setenv("PATH", str(inside))
+    assert repository(inside) is None
+    assert git(inside) == {}
 
 
 def test_values_that_have_no_place_in_otlp():

@@ -10,6 +10,7 @@ import pytest
 from pytest_crewai_trace.publish import outbox
 from pytest_crewai_trace.publish.delivery import Progress, Sent
 from pytest_crewai_trace.publish.envelope import Envelope
+from tests.support.disks import read_only
 
 EXECUTION = "00000000-0000-4000-8000-000000000001"
 RUN = "20260101T000000Z-abcdef"
@@ -93,14 +94,10 @@ def test_s41_one_at_a_time(item):
         assert third == ""
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a folder that cannot be written")
 def test_s40_a_folder_that_cannot_be_written(item):
-    item.path.parent.chmod(0o500)
-    try:
-        with outbox.locked(item.path.parent, time.monotonic()) as problem:
-            assert "could not be remembered" in problem
-    finally:
-        item.path.parent.chmod(0o700)
+    folder = item.path.parent
+    with read_only(folder) as why, outbox.locked(folder, time.monotonic()) as problem:
+        assert problem == f"what was sent could not be remembered: {why} ({folder})"
 
 
 def test_a_lock_that_is_a_link_is_not_followed(item, tmp_path):

@@ -130,7 +130,7 @@ def test_the_same_traces_give_the_same_bytes(folder):
     assert folder.view().read_bytes() == folder.view(folder.path.parent / "again.html").read_bytes()
 
 
-def test_the_policy_allows_only_our_script_and_style(folder):
+def test_s54_the_policy_allows_only_our_script_and_style(folder):
     folder.keep("t.py::test", "passed", trace(span("tool", "a")))
     text = folder.view().read_text("utf-8")
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1].replace("&#39;", "'")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_crewai_trace.trace.redact import FAILED, TOO_DEEP, Redactor, known_secrets
+from pytest_crewai_trace.trace.redact import _SHAPES, FAILED, TOO_DEEP, Redactor, known_secrets
 from pytest_crewai_trace.trace.secret_names import Strength, strength_of
 
 # What must be gone -> a text that holds it. In two pieces, so that no scanner takes them for real.
@@ -54,6 +54,48 @@ CANARIES = {
     "option": ("canary123", "crewai --api-key canary123 run"),
     "known": ("A rather long canary!", "it is A rather long canary! indeed"),
 }
+# By how it begins, the rest of a key: each is known by its shape alone.
+SHAPES = {
+    "sk-ant-": "api03-Canary0123456789",
+    "sk-proj-": "Canary0123456789",
+    "sk-svcacct-": "Canary0123456789",
+    "sk-admin-": "Canary0123456789",
+    "sk-or-v1-": "canary0123456789",
+    "sk-": "Canary0123456789abcdef",
+    "sess-": "Canary0123456789abcdefgh",
+    "AIza": "SyCanary0123456789abcdefghijklmnopq",
+    "AQ.": "Canary0123456789abcdefghijklmnopq",
+    "ya29.": "Canary0123456789",
+    "GOCSPX-": "Canary0123456789",
+    "1//0": "Canary0123456789abcdefghijklmnopq",
+    "AKIA": "IOCANARY7EXAMPLE",
+    "ASIA": "IOCANARY7EXAMPLE",
+    "ABSK": "Canary0123456789abcdefghijklmnopq",
+    **dict.fromkeys(("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), "Canary0123456789abcdef"),
+    "github_pat_": "11CANARY0_abcdefghij",
+    "glpat-": "Canary0123456789",
+    "hf_": "CanaryabcdefghijklmnopqrstuvwX",
+    "api_org_": "CanaryabcdefghijklmnopqrstuvwX",
+    "xox": "b-123456789012-Canary",
+    "xapp-": "1-A0123456789-Canary",
+    "hooks.slack.com/": "services/T0CANARY/B0CANARY/canary",
+    "gsk_": "Canary0123456789abcdef",
+    "xai-": "Canary0123456789abcdef",
+    "pplx-": "Canary0123456789abcdef",
+    "nvapi-": "Canary0123456789abcdef",
+    "r8_": "Canary0123456789abcdef",
+    "tvly-": "dev-Canary0123456789",
+    "pcsk_": "Canary_0123456789abcdef",
+    "lsv2_": "pt_canary0123456789abcdef",
+    "dapi": "0123456789abcdef0123456789abcdef",
+    **dict.fromkeys(("sk_live_", "sk_test_", "rk_live_", "rk_test_"), "Canary0123456789abcdef"),
+    "sk_": "0123456789abcdef0123456789abcdef",
+    "npm_": "Canary0123456789abcdefghijklmnopq",
+    "pypi-AgE": "IcHlwaS5vcmcCanary0123456789",
+    "SG.": "Canary0123456789.Canary0123456789",
+    "hvs.": "Canary0123456789abcdef",
+    "eyJ": "hbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl",
+}
 redactor = Redactor(secrets={"A rather long canary!": "MY_SECRET", 'we"ird\\canary/é': "OTHER_KEY"})
 each_canary = pytest.mark.parametrize(("canary", "text"), CANARIES.values(), ids=CANARIES)
 
@@ -90,6 +132,19 @@ def test_s63_s64_each_secret_goes_whatever_it_is_packed_in(canary, text, pack):
     assert redactor.text(clean) == clean
 
 
+@pytest.mark.parametrize(("label", "begin"), sorted({(label, begin.lstrip("|")) for label, begin, _ in _SHAPES}))
+@pytest.mark.parametrize("around", ["see {}", "{}, it says", "say '{}'!", "a/{}?b"])
+def test_s63_a_key_is_known_by_its_shape_alone(label, begin, around):
+    assert redactor.text(around.format(begin + SHAPES[begin])) == around.format(f"[redacted {label}]")
+
+
+@pytest.mark.parametrize(
+    "key", ["Canary0123456789abcdef" + "JQQJ99" + "CANARYABCDEF", "abc8" + "Q~Canary0123456789abcdefgh"]
+)
+def test_s63_an_azure_key_is_known_by_what_stands_in_it(key):
+    assert redactor.text(f"see {key}, it says") == "see [redacted Azure key], it says"
+
+
 @each_canary
 def test_s63_secrets_go_from_data_wherever_they_stand(canary, text):
     value = {"list": [{"inner": (text, 1)}], text: 2, "packed": gzip.compress(text.encode()), "n": 3}
@@ -123,7 +178,7 @@ def test_what_stands_beside_a_secret_is_kept():
         ({"token": 5, "api_key": None, "secret": True}, {"token": 5, "api_key": None, "secret": True}),
     ],
 )
-def test_what_has_the_name_of_a_secret_is_one(value, clean):
+def test_s63_what_has_the_name_of_a_secret_is_one(value, clean):
     assert redactor.value(value) == clean
 
 
@@ -280,6 +335,7 @@ HARMLESS = [
     "api_key=os.environ['KEY_NAME_1'] api_key=${OPENAI_API_KEY} api_key: <your key>",
     "keyboard: qwerty1234 monkey=banana12345 primary_key: id12345678 cache_key=abc12345678901",
     "Basic understanding of bearer authentication",
+    "secret_name: payments-key-2026, password_policy=strict2026, api_key_prefix: abc123456, access_token_count: 1234a",
     "search_the_internet_with_serper(search_query='AI agents 2026')",
     base64.b64encode(b"Nothing but a harmless text, long enough to look at.").decode(),
     "https://example.org/a?key=title&author=jane&token_type=x",
