@@ -116,11 +116,14 @@ class Said:
             return self.given in text
         return matches(self.given, text)
 
-    @property
-    def finder(self) -> Callable[[str], bool]:
-        """``within``, for many texts."""
+    def first_in(self, texts: Sequence[str]) -> int | None:
+        """The place of the first text that has it."""
         wanted = self.given
-        return (lambda text: wanted in text) if isinstance(wanted, str) else self.within
+        if not isinstance(wanted, str):
+            return next((place for place, text in enumerate(texts) if self.within(text)), None)
+        if wanted not in "\0".join(texts):  # one search is quicker than thousands, and most find nothing
+            return None
+        return next((place for place, text in enumerate(texts) if wanted in text), None)
 
     def __str__(self) -> str:
         return describe(self.given)

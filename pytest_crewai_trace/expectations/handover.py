@@ -13,7 +13,7 @@ from pytest_crewai_trace.expectations.message import Mismatch, hide
 from pytest_crewai_trace.expectations.scope import Scope, listed, name_of, near, numbers_of, spans_shown
 from pytest_crewai_trace.expectations.shown import clean, short
 from pytest_crewai_trace.expectations.tools import call_shown
-from pytest_crewai_trace.trace.query import gathered
+from pytest_crewai_trace.trace.query import column, gathered
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.messages import Messages
@@ -102,19 +102,16 @@ def prompts(calls: SpanList[LLMSpan]) -> list[Prompt]:
 
 
 def _prompts(calls: SpanList[LLMSpan]) -> list[Prompt]:
-    found: list[Prompt] = []
-    seen: dict[int, int] = {}  # of each part of a conversation, how many of its messages came already
-    for call in calls:
-        messages = call.messages
-        if messages.base is None and id(messages) not in seen:  # as most are: nothing is shared
-            new = messages.tail
-            seen[id(messages)] = len(new)
-        else:
-            new = _unseen(messages, seen)
-        for message in new:
-            content = message.get("content")
-            found.append((call, message, content if type(content) is str else text_of(message)))
-    return found
+    conversations = column(calls, "messages")
+    new = [messages.tail for messages in conversations]
+    if any(messages.base is not None for messages in conversations) or len(set(map(id, new))) < len(new):
+        seen: dict[int, int] = {}  # of each part of a conversation, how many of its messages came already
+        new = [_unseen(messages, seen) for messages in conversations]
+    return [
+        (call, message, content if type(content := message.get("content")) is str else text_of(message))
+        for call, messages in zip(calls, new, strict=True)
+        for message in messages
+    ]
 
 
 def _unseen(messages: Messages, seen: dict[int, int]) -> tuple[dict[str, Any], ...]:

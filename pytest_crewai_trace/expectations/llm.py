@@ -152,27 +152,27 @@ def _plain_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _said(scope: Scope, by: str | None, in_task: str | None) -> Iterator[tuple[AnySpan, str]]:
-    """What models answered, and what agents, tasks, crews and flows came to."""
+def _said(scope: Scope, by: str | None, in_task: str | None) -> Iterator[tuple[SpanList[Any], list[str]]]:
+    """What models answered, and what agents, tasks, crews and flows came to: the spans of a kind, and their texts."""
     for kind in _SPEAKERS:
-        yield from gathered(scope.of(scope.spans(kind), by, in_task), "said", _texts)
+        spans = scope.of(scope.spans(kind), by, in_task)
+        if spans:
+            yield spans, gathered(spans, "said", _texts)
 
 
-def _texts(spans: SpanList[Any]) -> list[tuple[AnySpan, str]]:
-    said = (span.response if span.kind == "llm" else span.output for span in spans)
-    texts = (text if type(text) is str else _plain_text(text) for text in said)
-    return [(span, text) for span, text in zip(spans, texts, strict=True) if text]
+def _texts(spans: SpanList[Any]) -> list[str]:
+    said = column(spans, "response" if spans[0].kind == "llm" else "output")
+    return [text if type(text) is str else _plain_text(text) for text in said]
 
 
 def check_say(scope: Scope, text: given.Text, *, by: str | None = None, in_task: str | None = None) -> Mismatch | None:
     """Whether an answer or an output has a text."""
     wanted, by, in_task = _looked_for("to_say", text, by, in_task)
     said = list[tuple["AnySpan", str]]()
-    is_in = wanted.finder
-    for span, spoken in _said(scope, by, in_task):
-        if is_in(spoken):
+    for spans, texts in _said(scope, by, in_task):
+        if wanted.first_in(texts) is not None:
             return None
-        said.append((span, spoken))
+        said += [(span, text) for span, text in zip(spans, texts, strict=True) if text]
     expected = f"{wanted} to be said{whose(by, in_task, anyone=' by anyone')}{scope.where}"
     stranger = scope.stranger(expected, by, in_task)
     if stranger is not None:
@@ -184,7 +184,7 @@ def check_say(scope: Scope, text: given.Text, *, by: str | None = None, in_task:
             advice=_UNTRACED,
             spans=scope.marks,
         )
-    span, spoken, why = _closest(wanted, said)
+    span, _, why = _closest(wanted, said)
     return Mismatch(
         expected,
         f"it is in none of {len(said)} answers and outputs",
@@ -218,15 +218,15 @@ def check_not_say(
     given.a_flag("unknown_ok", unknown_ok)
     expected = f"{unwanted} not to be said{whose(by, in_task, anyone=' by anyone')}{scope.where}"
     spoke = False
-    is_in = unwanted.finder
-    for span, spoken in _said(scope, by, in_task):
-        spoke = True
-        if is_in(spoken):
+    for spans, texts in _said(scope, by, in_task):
+        spoke = spoke or any(texts)
+        place = unwanted.first_in(texts)
+        if place is not None:
             return Mismatch(
                 expected,
-                f"{name_of(span)} said {_where_in(unwanted, spoken)}",
+                f"{name_of(spans[place])} said {_where_in(unwanted, texts[place])}",
                 advice="See what the model was told in the span that is marked.",
-                spans=(span.id,),
+                spans=(spans[place].id,),
             )
     if spoke or unknown_ok:
         return None
@@ -248,23 +248,19 @@ def check_see(scope: Scope, text: given.Text, *, by: str | None = None, in_task:
     """Whether a message that a model was sent has a text."""
     wanted, by, in_task = _looked_for("to_see", text, by, in_task)
     calls = scope.of(scope.spans("llm"), by, in_task)
-    last: tuple[LLMSpan, str] | None = None
-    count, is_in = 0, wanted.finder
-    for call, _, told in prompts(calls):
-        if is_in(told):
-            return None
-        count += 1
-        last = call, told
+    told = prompts(calls)
+    if wanted.first_in([text for _, _, text in told]) is not None:
+        return None
     expected = f"{wanted} to be in a prompt{whose(by, in_task, word='of')}{scope.where}"
     stranger = scope.stranger(expected, by, in_task)
     if stranger is not None:
         return stranger
-    if last is None:
+    if not told:
         return Mismatch(expected, f"no model was asked anything{scope.where}", advice=_UNTRACED, spans=scope.marks)
     return Mismatch(
         expected,
-        f"it is in none of {count} messages",
-        nearest=f"the last one: {short(last[1])}",
+        f"it is in none of {len(told)} messages",
+        nearest=f"the last one: {short(told[-1][2])}",
         advice="What is not in a prompt the model cannot know: see the task's description and context.",
         spans=numbers_of(calls, 5),
     )
@@ -277,16 +273,16 @@ def check_not_see(
     unwanted, by, in_task = _looked_for("not_to_see", text, by, in_task)
     given.a_flag("unknown_ok", unknown_ok)
     expected = f"{unwanted} not to be in a prompt{whose(by, in_task, word='of')}{scope.where}"
-    asked, is_in = False, unwanted.finder
-    for call, message, told in prompts(scope.of(scope.spans("llm"), by, in_task)):
-        asked = True
-        if is_in(told):
-            return Mismatch(
-                expected,
-                f"the {message.get('role', 'first')} message of {name_of(call)} has it: {_where_in(unwanted, told)}",
-                advice="The first LLM call that was sent it is marked.",
-                spans=(call.id,),
-            )
-    if asked or unknown_ok:
+    told = prompts(scope.of(scope.spans("llm"), by, in_task))
+    place = unwanted.first_in([text for _, _, text in told])
+    if place is not None:
+        call, message, text = told[place]
+        return Mismatch(
+            expected,
+            f"the {message.get('role', 'first')} message of {name_of(call)} has it: {_where_in(unwanted, text)}",
+            advice="The first LLM call that was sent it is marked.",
+            spans=(call.id,),
+        )
+    if told or unknown_ok:
         return None
     return _proves_nothing(scope, expected, "no model was asked anything, so it proves nothing", by, in_task)

@@ -119,7 +119,7 @@ def _whose(calls: list[ToolSpan]) -> str:
 def _ring(scope: Scope) -> list[AgentSpan]:
     """The first agents that came back, by delegation, to one that was waiting for them."""
     tree = scope.tree
-    if not any(call.name in DELEGATION_TOOLS for call in scope.spans("tool")):
+    if DELEGATION_TOOLS.isdisjoint(column(scope.spans("tool"), "name")):
         return []
     first, last = (0, len(tree.spans)) if scope.root is None else (tree.enter[scope.root], tree.leave[scope.root])
     # The agents and tools that are still open, innermost last: where each ends, and the chain of delegations (role to

@@ -80,7 +80,7 @@ class Tree:
         if found is None:
             from pytest_crewai_trace.trace.query import SpanList
 
-            found = SpanList((self.spans[i] for i in self._ids(root, kind)), what=kind or "")
+            found = SpanList(map(self.spans.__getitem__, self._ids(root, kind)), what=kind or "")
             if root is None:  # one list per kind is kept, not one per span
                 self._lists[key] = found
         return found
