@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -45,4 +46,4 @@ class Viewer:
 
         written = write(path, mine, earlier=found.stored)
         skipped = f", {len(written.skipped)} skipped" if written.skipped else ""
-        return f"viewer of {written.tests} in {path}{skipped}"
+        return f"viewer of {plural(written.tests, 'trace')} in {path}{skipped}"
