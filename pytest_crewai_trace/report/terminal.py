@@ -182,17 +182,19 @@ def tell_of_crash(report: Any, config: pytest.Config) -> None:
     report.sections.append(("crewai trace", report.crewai_trace_tree))
     worker = getattr(getattr(getattr(report, "node", None), "gateway", None), "id", None)
     message = str(report.longrepr)
-    report.crewai_trace_kept = keeping_of(config).keep_crashed(report.nodeid, worker, message)
+    keeping = keeping_of(config)
+    report.crewai_trace_said = keeping.said(report)
+    report.crewai_trace_kept = keeping.keep_crashed(report.nodeid, worker, message)
 
 
-def failure_section(trace: Trace) -> str | None:
-    """The tree of a failed test's trace, bounded, with the spans marked in which trouble began."""
-    return None if trace.empty and trace.complete else tree_of(trace, most=40)
+def failure_section(trace: Trace, about: Iterable[int] = ()) -> str | None:
+    """The tree of a failed test's trace, bounded, with the spans marked where it failed."""
+    return None if trace.empty and trace.complete else tree_of(trace, about, most=40)
 
 
-def tree_of(trace: Trace, *, most: int = 200) -> str:
-    """The tree in about so many lines, with the spans marked that failed."""
-    from pytest_crewai_trace.trace.render import excerpt, failing, printable
+def tree_of(trace: Trace, about: Iterable[int] = (), *, most: int = 200) -> str:
+    """The tree in about so many lines; marked is what an expectation is ``about``, else what failed."""
+    from pytest_crewai_trace.trace.render import excerpt, printable, where_it_failed
 
     lines = [f"incomplete: {printable(reason)}" for reason in trace.incomplete]
-    return "\n".join([*lines, excerpt(trace.tree, failing(trace.tree), most=most)])
+    return "\n".join([*lines, excerpt(trace.tree, where_it_failed(trace.tree, about), most=most)])
