@@ -318,6 +318,23 @@ def test_the_scale_begins_with_the_first_span_and_has_round_marks(opened, folder
     assert "Began after\n3.00 s" in page.locator("#span").inner_text()
 
 
+def test_times_and_the_marks_of_scales(opened, mixed):
+    page = opened(mixed)
+    told = page.evaluate("[0, 0.0004, 0.0099, 0.0123, 0.9996, 59.99, 59.999, 119.7, 125, 3600].map(seconds)")
+    assert told == ["0 ms", "0.4 ms", "9.9 ms", "12 ms", "1.00 s", "59.99 s", "1 min", "2 min", "2 min 5 s", "60 min"]
+    marks = page.evaluate(
+        "[0, 0.013, 11, 59, 60, 400, 4000, 1e6].map((end) => moments(end).map((one) => +one.toFixed(9)))"
+    )
+    assert marks[:5] == [
+        [0],
+        [0, 0.005, 0.01],
+        [0, 2, 4, 6, 8, 10],
+        [0, 10, 20, 30, 40, 50],
+        [0, 20, 40, 60],
+    ]
+    assert all(len(each) <= 7 for each in marks)
+
+
 def test_messages_that_an_earlier_call_had_are_folded(opened, folder):
     from pytest_crewai_trace.trace.messages import Messages
 
