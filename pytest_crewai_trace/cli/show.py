@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pytest_crewai_trace.cli.places import NothingFoundError, console, look_up, traces
 from pytest_crewai_trace.errors import did_you_mean, plural
-from pytest_crewai_trace.report.terminal import costs, short_number
+from pytest_crewai_trace.report.terminal import costs, short_number, without_tree
 from pytest_crewai_trace.trace.document import to_document
 from pytest_crewai_trace.trace.render import label, printable, selection, walk, where_it_failed
 
@@ -131,7 +131,7 @@ def _heading(told: Attempt) -> Text:
 
 
 def _message(told: Attempt) -> list[str]:
-    lines = (told.message or "").splitlines()
+    lines = without_tree(told.message or "").splitlines()
     shown = [printable(line) for line in lines[:_MOST_MESSAGE_LINES]]
     return [*shown, f"... {len(lines) - len(shown)} more lines"] if len(lines) > len(shown) else shown
 

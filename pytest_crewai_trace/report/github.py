@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.publish.links import web_address
-from pytest_crewai_trace.report.terminal import costs
+from pytest_crewai_trace.report.terminal import costs, without_tree
 from pytest_crewai_trace.store.attempt import BAD
 from pytest_crewai_trace.trace.render import cut, printable
 from pytest_crewai_trace.trace.usage import Usage
@@ -91,9 +91,9 @@ def _link(url: str | None) -> str:
 
 
 def _said(report: Any) -> list[str]:
-    """What the failure said, without the tree that the message of an expectation has, and an empty line."""
+    """What the failure said, and an empty line."""
     said = getattr(report, "crewai_trace_said", None)
-    lines = [] if said is None else said.partition("\ntrace:\n")[0].split("\n")
+    lines = [] if said is None else without_tree(said).split("\n")
     shown = [cut(line, 300) for line in lines[:_MOST_LINES]]
     return [*shown, *(["..."] if len(lines) > len(shown) else []), ""] if shown else []
 

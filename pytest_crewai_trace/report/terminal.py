@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 PHASES = ("setup", "call", "teardown")
+_TREE = re.compile(r"^trace:\n(?:(?:  |> )[^\n]*(?:\n|\Z))+", re.MULTILINE)
 
 
 class Counts(TypedDict):
@@ -190,6 +192,11 @@ def tell_of_crash(report: Any, config: pytest.Config) -> None:
 def failure_section(trace: Trace, about: Iterable[int] = ()) -> str | None:
     """The tree of a failed test's trace, bounded, with the spans marked where it failed."""
     return None if trace.empty and trace.complete else tree_of(trace, about, most=40)
+
+
+def without_tree(message: str) -> str:
+    """What a failure said, where the tree that the message of an expectation has would be shown twice."""
+    return _TREE.sub("", message).rstrip("\n")
 
 
 def tree_of(trace: Trace, about: Iterable[int] = (), *, most: int = 200) -> str:

@@ -163,7 +163,7 @@ def test_s53_s55_the_job_summary(suite, monkeypatch):
 
 def test_the_job_summary_says_what_failed_before_the_tree():
     """What an expectation says has a tree of its own, which is not shown twice."""
-    said = "expected: no errors\nactual: 1\ntrace:\n> tool search\nnext: look"
+    said = "expected: no errors\nactual: 1\ntrace:\n  crew crew\n> tool search\n  ... 2 more\nnext: look"
     told = [said, "line\n" * 30, None]
     failed = [
         SimpleNamespace(failed=True, nodeid=f"t{number}", crewai_trace_tree="> tool a", crewai_trace_said=one)
@@ -174,7 +174,7 @@ def test_the_job_summary_says_what_failed_before_the_tree():
 
     tree = "&#62; tool a</pre></details>"
     assert shown == [
-        f"expected&#58; no errors&#10;actual&#58; 1&#10;&#10;{tree}",
+        f"expected&#58; no errors&#10;actual&#58; 1&#10;next&#58; look&#10;&#10;{tree}",
         f"{'line&#10;' * 20}...&#10;&#10;{tree}",
         tree,
     ]

@@ -70,11 +70,14 @@ def test_show_says_what_there_is_where_no_span_is_meant(folder, command, argumen
 
 
 def test_show_marks_what_a_failed_expectation_is_about(folder, command):
-    keep(folder, "tests/test_new.py::test_about", run=LATER, outcome="failed", about=(2,))
+    """The tree that its message has is not shown twice."""
+    said = "expected: no errors\nactual: 1\ntrace:\n  crew crew\n>   agent Writer\nnext: look"
+    keep(folder, "tests/test_new.py::test_about", run=LATER, outcome="failed", about=(2,), message=said)
 
     for full in ((), ("--full",)):
         _, out, _ = command("show", "test_about", *full)
         assert [line.split()[1] for line in out if line.startswith(">")] == ["agent"]
+        assert out[1:4] == ["! expected: no errors", "! actual: 1", "! next: look"]
 
 
 def test_show_everything_of_some_spans(folder, command):
