@@ -161,6 +161,18 @@ def test_s53_s55_the_job_summary(suite, monkeypatch):
     assert not set("<>@`|[]*:") & set(inside)
 
 
+def test_s50_the_job_summary_of_workers_is_written_once(suite, monkeypatch):
+    """xdist's workers have summaries of their own, which nobody sees."""
+    pytest.importorskip("xdist")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(suite.path / "summary.md"))
+    monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)
+
+    suite.run_apart("--crewai-trace", "-p", "xdist.plugin", "-n", "1").assert_outcomes(passed=2, failed=1)
+
+    text = (suite.path / "summary.md").read_text()
+    assert (text.count("### crewAI traces"), text.count("<details>")) == (1, 1)
+
+
 def test_the_job_summary_says_what_failed_before_the_tree():
     """What an expectation says has a tree of its own, which is not shown twice."""
     said = "expected: no errors\nactual: 1\ntrace:\n  crew crew\n> tool search\n  ... 2 more\nnext: look"
