@@ -7,6 +7,7 @@ from importlib import resources
 import pytest
 
 from tests.browser.test_viewer import open_test
+from tests.support.viewer import OPEN_ALL
 
 
 def test_every_control_says_what_it_is(opened, mixed):
@@ -37,7 +38,7 @@ def test_axe_finds_nothing(opened, mixed, scheme, width):
     found = [_violations(page, axe)]
     open_test(page, "test_research")
     page.get_by_role("treeitem", name="llm").last.click()
-    page.evaluate("for (const one of document.querySelectorAll('details > summary')) one.click()")
+    page.evaluate(OPEN_ALL)
     found.append(_violations(page, axe))
     assert found == [[], []]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_crewai_trace.trace.span import Error, SpanEvent
 from tests.support.spans import span, trace
-from tests.support.viewer import call
+from tests.support.viewer import OPEN_ALL, call
 
 MARKUP = {
     "script": "</script><script>alert('script')</script>",
@@ -66,7 +66,7 @@ def shown_in(page, place):
     read = ""
     for number in range(page.locator("#timeline .row").count()):
         page.locator("#timeline .row").nth(number).click()
-        page.evaluate("for (const one of document.querySelectorAll('details:not([open]) > summary')) one.click()")
+        page.evaluate(OPEN_ALL)
         read += page.locator("main").inner_text() + page.title()
         assert page.locator(NOT_OURS).count() == 0
     return read

@@ -69,7 +69,7 @@ def test_a_run_of_real_crews(opened, viewer):
     page.locator("#tests .row", has_text="test_raising").click()
     assert "ConnectionError: model down" in page.locator("#span .error").inner_text()
     page.get_by_text("Traceback").click()
-    assert "tests/support/llm.py" in page.locator("#span .error details").inner_text()
+    assert "tests/support/llm.py" in page.locator("#span .error details pre").inner_text()
 
     page.locator("#tests .row", has_text="test_crew").click()
     page.get_by_role("treeitem", name="llm").last.click()

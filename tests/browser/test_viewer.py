@@ -347,4 +347,5 @@ def test_messages_that_an_earlier_call_had_are_folded(opened, folder):
     page.locator("#timeline .row").nth(2).click()
     assert "message 0" not in page.locator("#span").inner_text()
     page.get_by_text("2 messages that an earlier call had too").click()
+    page.get_by_text("message 0").wait_for()
     assert page.locator("#span .message pre").all_inner_texts() == ["message 0", "message 1", "other", "done"]
