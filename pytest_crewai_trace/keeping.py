@@ -147,14 +147,15 @@ class Keeping:
         return KeptOnReport(path=shown, problem=kept.problem or self._hook_problem(), dropped=kept.dropped)
 
     def _message(self, phases: dict[str, pytest.TestReport]) -> str | None:
-        """What the first failure said; cut where no secret is left, as half of one would not be found."""
-        for report in phases.values():
-            if report.failed:
-                crash = getattr(report.longrepr, "reprcrash", None)
-                said = str(getattr(crash, "message", None) or report.longreprtext)
-                cleaned: str = self.cleaning.value(said[: 10 * _LONGEST_MESSAGE], "message")
-                return cleaned[:_LONGEST_MESSAGE] or None
-        return None
+        """What the first failure said."""
+        return next((self.said(report) for report in phases.values() if report.failed), None)
+
+    def said(self, report: pytest.TestReport) -> str | None:
+        """What a failure said; cut where no secret is left, as half of one would not be found."""
+        crash = getattr(report.longrepr, "reprcrash", None)
+        said = str(getattr(crash, "message", None) or report.longreprtext)
+        cleaned: str = self.cleaning.value(said[: 10 * _LONGEST_MESSAGE], "message")
+        return cleaned[:_LONGEST_MESSAGE] or None
 
     def _hook_problem(self) -> str | None:
         if not self.cleaning.failures or self._told_of_hook:

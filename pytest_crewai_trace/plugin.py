@@ -169,9 +169,9 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return header(config.stash[settings.SETTINGS])
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     reports = _traced(terminalreporter)
-    if reports:
+    if reports and not hasattr(config, "workerinput"):  # xdist's workers have one too, which nobody sees
         from pytest_crewai_trace.report.terminal import write_summary
 
         write_summary(terminalreporter, reports)

@@ -285,13 +285,14 @@ def _about(call: pytest.CallInfo[Any]) -> tuple[int, ...]:
 
 def _put_on_report(report: pytest.TestReport, record: Record, call: pytest.CallInfo[Any]) -> None:
     record.phases[cast("str", report.when)] = report
-    section = None
+    section = said = None
     try:
         trace = None if record.is_blank else record.trace()
         counts = _counts(record, trace)
         report.crewai_trace = counts  # type: ignore[attr-defined]
         if trace is not None:
             section = _section(report, record, trace)
+            said = None if section is None else _keeping(record).said(report)
             if report.when == "teardown":
                 kept, packed = _keep(record, trace, counts)
                 report.crewai_trace_kept = kept  # type: ignore[attr-defined]
@@ -304,6 +305,7 @@ def _put_on_report(report: pytest.TestReport, record: Record, call: pytest.CallI
     if section is None:
         return
     report.crewai_trace_tree = section  # type: ignore[attr-defined]  # for JUnit XML and GitHub's summary
+    report.crewai_trace_said = said  # type: ignore[attr-defined]
     told = call.excinfo is not None and getattr(call.excinfo.value, "shows_tree", False)
     if not told and record.item.config.stash[SETTINGS].show != "none":
         report.sections.append(("crewai trace", section))
@@ -320,7 +322,7 @@ def _section(report: pytest.TestReport, record: Record, trace: Trace) -> str | N
         return None
     from pytest_crewai_trace.report.terminal import failure_section
 
-    return failure_section(_keeping(record).clean(trace))
+    return failure_section(_keeping(record).clean(trace), record.about)
 
 
 def _finish(report: Any, record: Record, trace: Trace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.settings import SETTINGS
 
 
@@ -40,4 +41,4 @@ class Viewer:
 
         written = write(path, mine, earlier=found.stored)
         skipped = f", {len(written.skipped)} skipped" if written.skipped else ""
-        return f"viewer of {written.tests} in {path}{skipped}"
+        return f"viewer of {plural(written.tests, 'trace')} in {path}{skipped}"

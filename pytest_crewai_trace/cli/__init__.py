@@ -72,8 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     diff = _add(
         commands, "diff", _diff, "what two traces, or the tests of two runs, did differently; 1 if behaviour did"
     )
-    diff.add_argument("before", metavar="A", help="a trace file, a folder of traces, or the name of a run")
-    diff.add_argument("now", metavar="B")
+    diff.add_argument(
+        "sides",
+        nargs="*",
+        metavar="A B",
+        help="a trace file, a folder, the name of a run, or a part of a test's id; default: the last two runs",
+    )
+    diff.set_defaults(wrong=diff.error)
     diff.add_argument(
         "--level", choices=LEVELS, default="calls", help="how much is compared, as in snapshots (default: calls)"
     )
@@ -172,7 +177,9 @@ def _list(given: argparse.Namespace) -> int:
 def _diff(given: argparse.Namespace) -> int:
     from pytest_crewai_trace.cli.diff import diff
 
-    return diff(given.before, given.now, given.dir, level=given.level, full=given.full)
+    if len(given.sides) not in (0, 2):
+        given.wrong("what is compared are two: A and B")
+    return diff(given.sides, given.dir, level=given.level, full=given.full)
 
 
 def _merge(given: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from pytest_crewai_trace.report.otlp import resource_spans
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.store.reader import Stored
+    from pytest_crewai_trace.trace.trace import Trace
 
 
 def export(
@@ -22,7 +23,7 @@ def export(
 ) -> int:
     """Write them to a file or to standard output, test by test."""
     stored = look_up(what, folder, all_runs=all_runs)
-    parts = {"otlp-json": _otlp, "chrome": _chrome, "jsonl": _lines}[form](stored)
+    parts = {"otlp-json": _otlp, "chrome": _chrome, "jsonl": _lines}[form](traces(stored, bar=output is not None))
     if output is None:
         for part in parts:
             sys.stdout.write(part)
@@ -36,12 +37,12 @@ def export(
     return 0
 
 
-def _otlp(stored: Sequence[Stored]) -> Iterator[str]:
-    return _in_list("resourceSpans", (resource_spans(one.attempt, trace) for one, trace in traces(stored)))
+def _otlp(read: Iterator[tuple[Stored, Trace]]) -> Iterator[str]:
+    return _in_list("resourceSpans", (resource_spans(one.attempt, trace) for one, trace in read))
 
 
-def _chrome(stored: Sequence[Stored]) -> Iterator[str]:
-    numbered = enumerate(traces(stored), start=1)
+def _chrome(read: Iterator[tuple[Stored, Trace]]) -> Iterator[str]:
+    numbered = enumerate(read, start=1)
     events = (event for number, (one, trace) in numbered for event in trace_events(number, one.attempt, trace))
     return _in_list("traceEvents", events)
 
@@ -54,8 +55,8 @@ def _in_list(name: str, items: Iterator[dict[str, Any]]) -> Iterator[str]:
     yield "\n]}\n"
 
 
-def _lines(stored: Sequence[Stored]) -> Iterator[str]:
-    for one, trace in traces(stored):
+def _lines(read: Iterator[tuple[Stored, Trace]]) -> Iterator[str]:
+    for one, trace in read:
         told = one.attempt
         test = {"test_id": told.test_id, "outcome": told.outcome, "run": told.run, "attempt": told.attempt}
         for span in trace.all_spans:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_crewai_trace.cli.places import NothingFoundError, console, default_folder, progress, skipped
+from pytest_crewai_trace.cli.places import NothingFoundError, console, default_folder, find, progress, skipped
 from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.report.html import write
 from pytest_crewai_trace.report.target import check
-from pytest_crewai_trace.store.reader import find
 
 
 def html(folders: Sequence[str], output: str, *, force: bool) -> int:

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_crewai_trace.cli.places import NothingFoundError, console, progress, skipped
+from pytest_crewai_trace.cli.places import NothingFoundError, console, find, progress, skipped
 from pytest_crewai_trace.errors import plural
 from pytest_crewai_trace.files import PRIVATE, replacing
-from pytest_crewai_trace.store.reader import files_in, find
+from pytest_crewai_trace.store.reader import files_in
 from pytest_crewai_trace.store.writer import ENVELOPE, PUBLISHED, RUN_NAME, new_folder
 
 

@@ -51,14 +51,12 @@ def look_up(what: Sequence[str], folder: str | None, *, all_runs: bool = False) 
     Raises:
         NothingFoundError: there are none; the message says what to do.
     """
-    from pytest_crewai_trace.store.reader import find
-
     place = default_folder() if folder is None else Path(folder)
     paths = [Path(each) for each in what if Path(each).exists()]
     tests = [each for each in what if not Path(each).exists()]
     found: list[Stored] = []
     if paths:
-        found += _named(find(progress(paths, "reading", len(paths))))
+        found += read_in(paths)
     if tests or not what:
         if not place.exists():
             missing = f"{tests[0]!r} is no file, and " if tests else ""
@@ -66,7 +64,7 @@ def look_up(what: Sequence[str], folder: str | None, *, all_runs: bool = False) 
                 f"{missing}there is no folder {str(place)!r}; pytest --crewai-trace makes it when a traced test fails, "
                 "--crewai-trace-keep=all whenever something ran"
             )
-        kept = _named(find([place]))
+        kept = read_in([place])
         if tests:
             found += [one for test in tests for one in _last_run(_matching(test, kept, place), all_runs=all_runs)]
         else:
@@ -90,8 +88,16 @@ def _matching(test: str, kept: list[Stored], place: Path) -> list[Stored]:
     return matching
 
 
-def _named(found: Found) -> list[Stored]:
+def find(paths: Sequence[Path]) -> Found:
+    """What is at the paths; reading many files tells how far it is."""
+    from pytest_crewai_trace.store import reader
+
+    return reader.find(paths, lambda files: progress(files, "looking at files", len(files)))
+
+
+def read_in(paths: Sequence[Path]) -> list[Stored]:
     """What was found; what was skipped is named."""
+    found = find(paths)
     for path, reason in found.skipped:
         skipped(path, reason)
     return list(found.stored)
@@ -103,9 +109,9 @@ def skipped(path: Path, reason: str) -> None:
     console(stderr=True).print(f"skipped: {printable(str(path))}: {printable(reason)}")
 
 
-def traces(stored: Sequence[Stored]) -> Iterator[tuple[Stored, Trace]]:
-    """Each with its trace; those whose trace cannot be read are named and left out."""
-    for one in progress(stored, "reading traces", len(stored)):
+def traces(stored: Sequence[Stored], *, bar: bool = True) -> Iterator[tuple[Stored, Trace]]:
+    """Each with its trace; those that cannot be read are named and left out. No ``bar`` where they are printed."""
+    for one in progress(stored, "reading traces", len(stored)) if bar else stored:
         try:
             trace = one.trace()
         except TraceDocumentError as error:

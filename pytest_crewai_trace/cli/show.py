@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from pytest_crewai_trace.cli.places import console, look_up, traces
-from pytest_crewai_trace.errors import plural
-from pytest_crewai_trace.report.terminal import costs, short_number
+from pytest_crewai_trace.cli.places import NothingFoundError, console, look_up, traces
+from pytest_crewai_trace.errors import did_you_mean, plural
+from pytest_crewai_trace.report.terminal import costs, short_number, without_tree
 from pytest_crewai_trace.trace.document import to_document
-from pytest_crewai_trace.trace.render import failing, label, printable, selection, walk
+from pytest_crewai_trace.trace.render import label, printable, selection, walk, where_it_failed
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.store.attempt import Attempt
@@ -35,22 +35,40 @@ def show(
     if not what:
         stored = [one for one in stored if one.attempt.bad] or stored
     out = console()
-    for number, (one, trace) in enumerate(traces(stored)):
+    filtered, roles, shown = bool(kind or agent), set[str](), 0
+    for one, trace in traces(stored, bar=False):
         chosen = [span for span in trace.all_spans if _is_meant(span, kind, agent)]
-        if as_json:
-            print(json.dumps(_as_json(one, trace, chosen if kind or agent else None)))
+        roles.update(span.name for span in trace.all_spans if span.kind == "agent")
+        if filtered and not chosen:
             continue
-        if number:
+        shown += 1
+        if as_json:
+            print(json.dumps(_as_json(one, trace, chosen if filtered else None)))
+            continue
+        if shown > 1:
             out.print()
         out.print(_heading(one.attempt))
         for line in _message(one.attempt):
             out.print(f"! {line}")
         for reason in trace.incomplete:
             out.print(f"incomplete: {printable(reason)}")
-        lines = _full(trace, chosen) if full else _lines(trace, chosen, out.width)
+        marked = where_it_failed(trace.tree, one.attempt.about)
+        lines = _full(trace, chosen, marked) if full else _lines(trace, chosen, marked, out.width)
         for line in lines:
             out.print(Text(line, style="red" if line.startswith("> ") else ""))
+    if filtered and not shown:
+        raise NothingFoundError(_none(kind, agent, roles, len(stored)))
     return 0
+
+
+def _none(kind: str | None, agent: str | None, roles: set[str], tests: int) -> str:
+    of_kind = f"{kind} span" if kind else "span"
+    if agent is None:
+        return f"no {of_kind} in {plural(tests, 'test')}"
+    if agent in roles:
+        return f"no {of_kind} of agent {agent!r} in {plural(tests, 'test')}"
+    named = f"agents: {', '.join(map(repr, sorted(roles)))}" if roles else "no agent ran"
+    return f"no agent {agent!r} in {plural(tests, 'test')};{did_you_mean(agent, roles)} {printable(named)}"
 
 
 def listing(what: Sequence[str], folder: str | None, *, all_runs: bool, failed: bool, as_json: bool) -> int:
@@ -113,19 +131,19 @@ def _heading(told: Attempt) -> Text:
 
 
 def _message(told: Attempt) -> list[str]:
-    lines = (told.message or "").splitlines()
+    lines = without_tree(told.message or "").splitlines()
     shown = [printable(line) for line in lines[:_MOST_MESSAGE_LINES]]
     return [*shown, f"... {len(lines) - len(shown)} more lines"] if len(lines) > len(shown) else shown
 
 
-def _lines(trace: Trace, chosen: list[AnySpan], width: int) -> Iterator[str]:
+def _lines(trace: Trace, chosen: list[AnySpan], marked: list[int], width: int) -> Iterator[str]:
     if not chosen:
-        yield "  (none)" if trace.all_spans else "  (empty)"
-    yield from selection(trace.tree, [span.id for span in chosen], failing(trace.tree), width=width)
+        yield "  (empty)"
+    yield from selection(trace.tree, [span.id for span in chosen], marked, width=width)
 
 
-def _full(trace: Trace, chosen: list[AnySpan]) -> Iterator[str]:
-    wanted, marked = {span.id for span in chosen}, set(failing(trace.tree))
+def _full(trace: Trace, chosen: list[AnySpan], marked: list[int]) -> Iterator[str]:
+    wanted = {span.id for span in chosen}
     for depth, span in walk(trace.tree, None):
         if span.id not in wanted:
             continue

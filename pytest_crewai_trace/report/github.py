@@ -1,4 +1,6 @@
-"""The summary of a GitHub Actions job: a table of the traced tests, and the trees of those that failed, folded."""
+"""The summary of a GitHub Actions job: a table of the traced tests; what those that failed said, and their trees,
+folded.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.publish.links import web_address
-from pytest_crewai_trace.report.terminal import costs
+from pytest_crewai_trace.report.terminal import costs, without_tree
 from pytest_crewai_trace.store.attempt import BAD
 from pytest_crewai_trace.trace.render import cut, printable
 from pytest_crewai_trace.trace.usage import Usage
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1_000_000  # GitHub shows no summary of over 1 MiB
 _MOST_ROWS = 200
+_MOST_LINES = 20  # of what a failure said
 # Pages of tests, by test and attempt.
 Links = Mapping[tuple[str, str], str]
 _NONE: Links = MappingProxyType({})
@@ -47,7 +50,11 @@ def summary(traced: list[Counts], reports: list[Any], most_bytes: int = MOST_BYT
     parts += [_row(one, links) for one in ranked[:_MOST_ROWS]]
     if len(ranked) > _MOST_ROWS:
         parts.append(f"\n{len(ranked) - _MOST_ROWS} more tests.\n")
-    parts += [_folded(report.nodeid, report.crewai_trace_tree) for report in reports if _has_tree(report)]
+    parts += [
+        _folded(report.nodeid, [*_said(report), *report.crewai_trace_tree.split("\n")])
+        for report in reports
+        if _has_tree(report)
+    ]
     kept, size = [], 200
     for part in parts:
         size += len(part.encode())
@@ -83,10 +90,18 @@ def _link(url: str | None) -> str:
     return "" if shown is None else f'<a href="{_inert(shown)}">trace</a>'
 
 
-def _folded(test: str, tree: str) -> str:
+def _said(report: Any) -> list[str]:
+    """What the failure said, and an empty line."""
+    said = getattr(report, "crewai_trace_said", None)
+    lines = [] if said is None else without_tree(said).split("\n")
+    shown = [cut(line, 300) for line in lines[:_MOST_LINES]]
+    return [*shown, *(["..."] if len(lines) > len(shown) else []), ""] if shown else []
+
+
+def _folded(test: str, lines: list[str]) -> str:
     # Inside <pre>, with every line break written as one: Markdown takes no part in it.
-    lines = "&#10;".join(_inert(printable(line)) for line in tree.split("\n"))
-    return f"\n<details><summary>{_inert(cut(printable(test), 300))}</summary><pre>{lines}</pre></details>\n"
+    text = "&#10;".join(_inert(printable(line)) for line in lines)
+    return f"\n<details><summary>{_inert(cut(printable(test), 300))}</summary><pre>{text}</pre></details>\n"
 
 
 def _text(text: str) -> str:

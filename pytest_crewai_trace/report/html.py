@@ -19,7 +19,7 @@ from pytest_crewai_trace.files import PRIVATE, replacing
 from pytest_crewai_trace.publish.links import page_of
 from pytest_crewai_trace.report.target import GENERATOR, check, key
 from pytest_crewai_trace.report.totals import Totals
-from pytest_crewai_trace.trace.render import failing
+from pytest_crewai_trace.trace.render import where_it_failed
 from pytest_crewai_trace.trace.trace import Trace
 from pytest_crewai_trace.trace.usage import prices
 
@@ -131,7 +131,7 @@ class _Run:
             "message": attempt.message,
             "incomplete": document.get("incomplete", []),
             "calls": totals.calls,
-            "failing": self._failing(stored, trace),
+            "failing": where_it_failed(trace.tree, attempt.about) if attempt.bad else [],
             "totals": totals.tables(),
             "compared": _compared(self._before(stored), trace) if attempt.bad else None,
         }
@@ -159,11 +159,6 @@ class _Run:
         """The last attempt before that did not fail, else the last one."""
         before = [one for one in self._attempts[stored.attempt.test_id] if _when(one) < _when(stored)]
         return next((one for one in reversed(before) if not one.attempt.bad), before[-1] if before else None)
-
-    def _failing(self, stored: Stored, trace: Trace) -> list[int]:
-        """The spans that the failed assertion is about; where it does not say, those in which trouble began."""
-        about = [number for number in stored.attempt.about if number < len(trace.all_spans)]
-        return about or (failing(trace.tree) if stored.attempt.bad else [])
 
     def _key(self, stored: Stored) -> str:
         """The same attempt at the same test may be there twice, of two runs."""

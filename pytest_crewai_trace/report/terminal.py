@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 PHASES = ("setup", "call", "teardown")
+_TREE = re.compile(r"^trace:\n(?:(?:  |> )[^\n]*(?:\n|\Z))+", re.MULTILINE)
 
 
 class Counts(TypedDict):
@@ -181,17 +183,24 @@ def tell_of_crash(report: Any, config: pytest.Config) -> None:
     report.sections.append(("crewai trace", report.crewai_trace_tree))
     worker = getattr(getattr(getattr(report, "node", None), "gateway", None), "id", None)
     message = str(report.longrepr)
-    report.crewai_trace_kept = keeping_of(config).keep_crashed(report.nodeid, worker, message)
+    keeping = keeping_of(config)
+    report.crewai_trace_said = keeping.said(report)
+    report.crewai_trace_kept = keeping.keep_crashed(report.nodeid, worker, message)
 
 
-def failure_section(trace: Trace) -> str | None:
-    """The tree of a failed test's trace, bounded, with the spans marked in which trouble began."""
-    return None if trace.empty and trace.complete else tree_of(trace, most=40)
+def failure_section(trace: Trace, about: Iterable[int] = ()) -> str | None:
+    """The tree of a failed test's trace, bounded, with the spans marked where it failed."""
+    return None if trace.empty and trace.complete else tree_of(trace, about, most=40)
 
 
-def tree_of(trace: Trace, *, most: int = 200) -> str:
-    """The tree in about so many lines, with the spans marked that failed."""
-    from pytest_crewai_trace.trace.render import excerpt, failing, printable
+def without_tree(message: str) -> str:
+    """What a failure said, where the tree that the message of an expectation has would be shown twice."""
+    return _TREE.sub("", message).rstrip("\n")
+
+
+def tree_of(trace: Trace, about: Iterable[int] = (), *, most: int = 200) -> str:
+    """The tree in about so many lines; marked is what an expectation is ``about``, else what failed."""
+    from pytest_crewai_trace.trace.render import excerpt, printable, where_it_failed
 
     lines = [f"incomplete: {printable(reason)}" for reason in trace.incomplete]
-    return "\n".join([*lines, excerpt(trace.tree, failing(trace.tree), most=most)])
+    return "\n".join([*lines, excerpt(trace.tree, where_it_failed(trace.tree, about), most=most)])

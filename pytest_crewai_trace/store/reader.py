@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -141,27 +141,30 @@ def files_in(folder: Path, suffixes: tuple[str, ...] = ()) -> Iterator[Path]:
                 yield Path(where, name)
 
 
-def find(paths: Iterable[Path]) -> Found:
+def find(paths: Sequence[Path], progress: Callable[[list[Path]], Iterable[Path]] = iter) -> Found:
     """The traces at ``paths``, each a file or a folder; the same attempt at two places counts once.
+
+    ``progress`` hands on the files, and may tell how far they are.
 
     Raises:
         OSError: one of the paths does not exist.
     """
     stored: dict[tuple[object, ...], Stored] = {}
     skipped = []
-    for path in paths:
-        for file in files_in(path) if path.is_dir() else (path,):
-            try:
-                one = read(file)
-            except TraceDocumentError as error:
-                skipped.append((file, str(error)))
-            except OSError as error:
-                if file is path:
-                    raise
-                skipped.append((file, error.strerror or str(error)))
-            else:
-                told = one.attempt
-                key = (told.run, told.test_id, told.attempt, told.worker, told.started_at, told.outcome)
-                stored.setdefault(key if told.run else (file,), one)
+    named = [path for path in paths if not path.is_dir()]
+    files = [file for path in paths for file in (files_in(path) if path.is_dir() else (path,))]
+    for file in progress(files):
+        try:
+            one = read(file)
+        except TraceDocumentError as error:
+            skipped.append((file, str(error)))
+        except OSError as error:
+            if file in named:
+                raise
+            skipped.append((file, error.strerror or str(error)))
+        else:
+            told = one.attempt
+            key = (told.run, told.test_id, told.attempt, told.worker, told.started_at, told.outcome)
+            stored.setdefault(key if told.run else (file,), one)
     inorder = sorted(stored.values(), key=lambda one: (one.attempt.run, one.attempt.test_id, one.attempt.attempt))
     return Found(tuple(inorder), tuple(skipped))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.trace.order import canonical_children
@@ -134,6 +134,11 @@ def failing(tree: Tree) -> list[int]:
     """The spans where trouble began: those that failed and hold no other span that failed."""
     failed = {span.id for span in tree.spans if span.status == "error"}
     return [i for i in sorted(failed) if not any(child in failed for child in tree.children.get(i, ()))]
+
+
+def where_it_failed(tree: Tree, about: Iterable[int] = ()) -> list[int]:
+    """The spans that a failed expectation is ``about``; where it does not say, those where trouble began."""
+    return [number for number in about if number < len(tree.spans)] or failing(tree)
 
 
 def excerpt(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_crewai_trace.trace.span import Error, SpanEvent
 from tests.support.spans import span, trace
-from tests.support.viewer import call
+from tests.support.viewer import OPEN_ALL, call
 
 MARKUP = {
     "script": "</script><script>alert('script')</script>",
@@ -66,7 +66,7 @@ def shown_in(page, place):
     read = ""
     for number in range(page.locator("#timeline .row").count()):
         page.locator("#timeline .row").nth(number).click()
-        page.evaluate("for (const one of document.querySelectorAll('details:not([open]) > summary')) one.click()")
+        page.evaluate(OPEN_ALL)
         read += page.locator("main").inner_text() + page.title()
         assert page.locator(NOT_OURS).count() == 0
     return read
@@ -120,4 +120,4 @@ def test_large_values_are_cut_until_somebody_asks(opened, folder):
     page.get_by_role("button", name="Show all 2,000,000 characters").click()
     assert page.evaluate("document.querySelector('#span').textContent.length") > 2_000_000
     page.get_by_text("900 more items").click()
-    assert page.get_by_text("key 150", exact=True).count() == 1
+    page.get_by_text("key 150", exact=True).wait_for()

@@ -1,4 +1,4 @@
-"""The viewer of tests that really ran: crews, a flow with parallel branches, a failed assertion, an error."""
+"""The viewer of tests that really ran: crews, a flow with parallel branches, a failure, an error, 2,000 spans."""
 
 from __future__ import annotations
 
@@ -32,6 +32,16 @@ def test_crew():
 def test_flow():
     Review().kickoff()
 
+class Count(Flow):
+    @start()
+    def count(self):
+        model = ScriptedLLM(*[f"number {number}" for number in range(2_000)])
+        for number in range(2_000):
+            model.call("count")
+
+def test_large():
+    Count().kickoff()
+
 def test_failing():
     one_agent_crew(ScriptedLLM(final("nothing"))).kickoff(inputs={"topic": "AI"})
     assert False, "no article"
@@ -47,19 +57,19 @@ def viewer(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
     pytester.makepyfile(test_it=TESTS)
     quiet = ("-p", "no:randomly", "-p", "no:playwright")
     result = pytester.runpytest_subprocess("--crewai-trace-html=traces.html", *quiet, timeout=240)
-    result.assert_outcomes(passed=2, failed=2)
+    result.assert_outcomes(passed=3, failed=2)
     return pytester.path / "traces.html"
 
 
 def test_a_run_of_real_crews(opened, viewer):
     page = opened(viewer)
     names = page.locator("#tests .row > div:first-child .name").all_inner_texts()
-    assert names == ["test_failing", "test_raising", "test_crew", "test_flow"]
+    assert names == ["test_failing", "test_raising", "test_crew", "test_flow", "test_large"]
 
     page.locator("#tests .row", has_text="test_raising").click()
     assert "ConnectionError: model down" in page.locator("#span .error").inner_text()
     page.get_by_text("Traceback").click()
-    assert "tests/support/llm.py" in page.locator("#span .error details").inner_text()
+    assert "tests/support/llm.py" in page.locator("#span .error details pre").inner_text()
 
     page.locator("#tests .row", has_text="test_crew").click()
     page.get_by_role("treeitem", name="llm").last.click()
@@ -70,3 +80,12 @@ def test_a_run_of_real_crews(opened, viewer):
 
     page.locator("#tests .row", has_text="test_flow").click()
     assert page.get_by_role("treeitem", name="method").count() == 3
+
+    page.locator("#tests .row", has_text="test_large").click()
+    page.get_by_role("button", name="Expand all").click()
+    page.locator("#timeline").focus()
+    page.keyboard.press("End")
+    last = page.locator("#timeline .row[aria-selected=true]")
+    assert (last.get_attribute("aria-posinset"), last.get_attribute("aria-setsize")) == ("2000", "2000")
+    assert "number 1999" in page.locator("#span .message.answer").inner_text()
+    assert page.locator("#timeline .row").count() < 60

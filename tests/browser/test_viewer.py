@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_crewai_trace.trace.trace import Trace
 from tests.support.spans import span, trace
 from tests.support.viewer import BEFORE, RUN, call
 
@@ -80,6 +81,32 @@ def test_a_failed_test_opens_where_it_failed(opened, mixed):
     assert page.locator("#span h3").inner_text() == "crew crew"
     page.get_by_role("button", name="Where it failed").click()
     assert page.locator("#span h3").inner_text() == "tool fetch"
+
+
+def test_the_conversation_comes_first(opened, folder):
+    offered = ({"name": "search"},)
+    folder.keep(
+        "t.py::test", "passed", trace(call(tool_definitions=offered, parameters={"seed": 7}, call_type="llm_call"))
+    )
+    page = opened(folder.view())
+    page.wait_for_selector("#timeline .row")
+    page.locator("#timeline .row").click()
+    assert page.locator("#span h4").all_inner_texts() == ["Conversation", "Tools that were offered", "Parameters"]
+    assert "Kind of call\nllm_call" in page.locator("#span dl.facts").first.inner_text()
+
+
+def test_the_list_says_what_failed_without_the_modules_of_the_error(opened, folder):
+    messages = [
+        "pytest_crewai_trace.errors.TraceAssertionError: expected: no errors\nactual: 1",
+        "httpx.ConnectError: down",
+    ]
+    for number, message in enumerate([*messages, "assert a.b.C == 1"]):
+        folder.keep(f"t.py::test_{number}", "failed", trace(span("tool", "a")), message=message)
+    page = opened(folder.view())
+    told = page.locator("#tests .row .quiet .name").all_inner_texts()
+    assert told == ["expected: no errors", "ConnectError: down", "assert a.b.C == 1"]
+    page.locator("#tests .row").first.click()
+    assert messages[0] in page.locator("main section.error").inner_text()
 
 
 def test_tokens_cost_and_the_conversation(opened, mixed):
@@ -173,15 +200,6 @@ def test_the_keyboard_alone_suffices(opened, mixed):
     assert active(page).startswith("tool fetch")
 
 
-def test_every_control_says_what_it_is(opened, mixed):
-    page = opened(mixed)
-    open_test(page, "test_failing")
-    nameless = page.evaluate(NAMELESS)
-    assert nameless == []
-    assert page.locator("main h2").count() == 1
-    assert page.evaluate("document.documentElement.lang") == "en"
-
-
 def test_a_test_has_an_address(opened, mixed):
     page = opened(mixed)
     open_test(page, "test_parallel")
@@ -248,23 +266,73 @@ def test_without_javascript(browser, mixed):
     context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_can_be_read_in_both_schemes(opened, mixed, scheme):
-    """At least 4.5 to 1 between every text and what is behind it (WCAG AA)."""
-    page = opened(mixed, color_scheme=scheme)
-    open_test(page, "test_failing")
-    poor = page.evaluate(CONTRAST)
-    assert poor == []
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 
 
 def test_a_phone(opened, mixed):
-    page = opened(mixed, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    page = opened(mixed, **PHONE)
     page.locator("#tests .row", has_text="test_failing").tap()
     page.wait_for_selector("#timeline .row")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert not page.locator("#tests").is_visible()
     page.get_by_role("button", name="All tests").tap()
     page.wait_for_selector("#tests .row")
+
+
+@pytest.mark.parametrize("device", [{}, PHONE], ids=["mouse", "finger"])
+def test_the_first_row_that_is_touched_is_opened(opened, folder, device):
+    """Also where the list was scrolled before it had the focus."""
+    for number in range(40):
+        folder.keep(f"t.py::test_{number:02}", "passed", trace(span("tool", "a")))
+    page = opened(folder.view(), **device)
+    page.evaluate("document.querySelector('#tests').scrollTop = 1e6")
+    row = page.locator("#tests .row", has_text="test_37")
+    (row.tap if device else row.click)()
+    page.wait_for_selector("#timeline .row")
+    assert page.title() == "passed: t.py::test_37"
+
+
+def test_the_next_test_and_the_one_before(opened, mixed):
+    page = opened(mixed)
+    titles = []
+    for key in "nnpp":
+        page.keyboard.press(key)
+        page.wait_for_selector("#timeline .row")
+        titles.append(page.title().rpartition("::")[2])
+    assert titles == ["test_failing", "test_raising", "test_failing", "test_failing"]
+    assert page.evaluate("document.activeElement.innerText").endswith("test_failing")
+
+
+def test_the_scale_begins_with_the_first_span_and_has_round_marks(opened, folder):
+    """What a test did before, such as imports, takes no room."""
+    made = trace(span("crew", "crew", span("tool", "a"), span("tool", "b")))
+    moved = [one.model_copy(update={"start": one.start + 30, "end": one.end + 30}) for one in made.all_spans]
+    folder.keep("t.py::test", "passed", Trace(all_spans=moved))
+    page = opened(folder.view())
+    page.wait_for_selector("#timeline .row")
+    assert page.locator(".marks > span").all_inner_texts() == ["0", "1 s", "2 s", "3 s", "4 s", "5 s"]
+    track, bar = (page.locator(f"#timeline {one}").first.bounding_box() for one in (".track", ".bar"))
+    assert (bar["x"], bar["width"]) == pytest.approx((track["x"], track["width"]), abs=1)
+    assert page.locator("dl.facts").first.inner_text().replace("\n", " ").endswith("before the first span 30.00 s")
+    page.get_by_role("treeitem", name="tool b").click()
+    assert "Began after\n3.00 s" in page.locator("#span").inner_text()
+
+
+def test_times_and_the_marks_of_scales(opened, mixed):
+    page = opened(mixed)
+    told = page.evaluate("[0, 0.0004, 0.0099, 0.0123, 0.9996, 59.99, 59.999, 119.7, 125, 3600].map(seconds)")
+    assert told == ["0 ms", "0.4 ms", "9.9 ms", "12 ms", "1.00 s", "59.99 s", "1 min", "2 min", "2 min 5 s", "60 min"]
+    marks = page.evaluate(
+        "[0, 0.013, 11, 59, 60, 400, 4000, 1e6].map((end) => moments(end).map((one) => +one.toFixed(9)))"
+    )
+    assert marks[:5] == [
+        [0],
+        [0, 0.005, 0.01],
+        [0, 2, 4, 6, 8, 10],
+        [0, 10, 20, 30, 40, 50],
+        [0, 20, 40, 60],
+    ]
+    assert all(len(each) <= 7 for each in marks)
 
 
 def test_messages_that_an_earlier_call_had_are_folded(opened, folder):
@@ -279,33 +347,5 @@ def test_messages_that_an_earlier_call_had_are_folded(opened, folder):
     page.locator("#timeline .row").nth(2).click()
     assert "message 0" not in page.locator("#span").inner_text()
     page.get_by_text("2 messages that an earlier call had too").click()
+    page.get_by_text("message 0").wait_for()
     assert page.locator("#span .message pre").all_inner_texts() == ["message 0", "message 1", "other", "done"]
-
-
-NAMELESS = """() => {
-  const named = (one) => one.ariaLabel || one.innerText.trim() || one.labels?.length;
-  const silent = ["presentation", "status", "alert"];
-  return [...document.querySelectorAll("button, input, select, summary, [tabindex='0'], [role]")]
-    .filter((one) => !silent.includes(one.getAttribute("role")) && !named(one)).map((one) => one.outerHTML);
-}"""
-CONTRAST = """() => {
-  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
-  const linear = (part) => (part / 255 <= 0.03928 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4);
-  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-  const behind = (one) => {
-    for (let at = one; at; at = at.parentElement) {
-      const back = parse(getComputedStyle(at).backgroundColor);
-      if (back.length === 3 || back[3] === 1) return back;
-    }
-    return [255, 255, 255];
-  };
-  const told = (one) => [...one.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
-  const poor = [];
-  for (const one of document.querySelectorAll("body *")) {
-    if (!one.checkVisibility() || !told(one) || one.closest("script, style, option")) continue;
-    const [a, b] = [light(parse(getComputedStyle(one).color)), light(behind(one))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) poor.push(`${one.className} ${one.textContent.trim().slice(0, 20)}: ${ratio.toFixed(2)}`);
-  }
-  return poor;
-}"""

@@ -20,14 +20,43 @@ TESTS = """
 """
 
 
+def opened(path):
+    """Each test of a viewer, with what is shown when it is opened."""
+    data = content(path)
+    return [(test, data[f"trace-{test['place']}"]) for test in data["run"]["tests"]]
+
+
 def shown(path):
     """Each test of a viewer, with what the model answered, or why that is not known."""
-    data = content(path)
-    traces = [(test, data[f"trace-{test['place']}"]) for test in data["run"]["tests"]]
     return sorted(
         (test["id"], test["outcome"], trace["incomplete"] or [span.get("response") for span in trace["spans"]])
-        for test, trace in traces
+        for test, trace in opened(path)
     )
+
+
+TIMES = {"seconds", "durations", "start", "end", "time", "time_to_first_chunk", "response_id"}
+
+
+def everything(path):
+    """All that a viewer shows of its tests, but when it was, in which process, and in which order."""
+
+    def timeless(value):
+        if isinstance(value, dict):
+            return {name: timeless(item) for name, item in value.items() if name not in TIMES}
+        return [timeless(item) for item in value] if isinstance(value, list) else value
+
+    def rows(tables):
+        return {
+            what: sorted((name, times, failed, used) for name, times, failed, _, used in tables[what])
+            for what in tables
+        }
+
+    tests = {}
+    for test, made in opened(path):
+        made["totals"] = rows(made["totals"])
+        tests[test["key"]] = timeless([{**test, "place": 0, "worker": None}, made])
+    run = content(path)["run"]
+    return tests, run["sum"], rows(run["totals"]), run["skipped"]
 
 
 ALL = [
@@ -40,7 +69,7 @@ def test_a_run(project):
     project.tests(TESTS)
     result = project.run("--crewai-trace-html=out/traces.html")
     result.assert_outcomes(passed=3, failed=1)
-    result.stdout.fnmatch_lines(["crewai-trace: viewer of 4 in *out?traces.html"])
+    result.stdout.fnmatch_lines(["crewai-trace: viewer of 4 traces in *out?traces.html"])
     path = project.path / "out" / "traces.html"
     assert shown(path) == ALL
     (failed,) = (test for test in content(path)["run"]["tests"] if test["bad"])
@@ -73,28 +102,32 @@ def test_the_spans_that_an_expectation_is_about(project):
 
 
 def test_workers_and_merged_shards_show_the_same(project):
-    """S45 S50: one process, two workers, two shards."""
+    """S45 S50: one process, two workers, two shards; all that is shown but times."""
     project.tests(TESTS)
-    project.run_apart("--crewai-trace-html=workers.html", "-p", "xdist.plugin", "-n", "2").assert_outcomes(
-        passed=3, failed=1
-    )
+    project.run("--crewai-trace-html=alone.html").assert_outcomes(passed=3, failed=1)
+    alone = everything(project.path / "alone.html")
+    # In a folder of its own: else it would be compared with the run before.
+    apart = ("--crewai-trace-html=workers.html", "--crewai-trace-dir=workers", "-p", "xdist.plugin", "-n", "2")
+    project.run_apart(*apart).assert_outcomes(passed=3, failed=1)
     assert shown(project.path / "workers.html") == ALL
+    assert everything(project.path / "workers.html") == alone
     for shard, tests in (("one", "passes"), ("two", "fails")):
         project.run("--crewai-trace", "--crewai-trace-keep=all", f"--crewai-trace-dir={shard}", "-k", tests)
     folder, path = str(project.path / "all"), project.path / "merged.html"
     assert main(["merge", str(project.path / "one"), str(project.path / "two"), "-o", folder]) == 0
     assert main(["html", folder, "-o", str(path)]) == 0
-    assert shown(path) == ALL
+    assert everything(path) == alone
 
 
 def test_a_killed_worker(project):
-    """S46: what it had finished is there, the test that it died in is shown as crashed."""
+    """S46: what it had finished is there as one process shows it, the test that it died in is shown as crashed."""
     project.tests(
         """
         def test_a(): ScriptedLLM("a").call("hi")
         def test_b():
             ScriptedLLM("b").call("hi")
-            os._exit(3)
+            if "PYTEST_XDIST_WORKER" in os.environ:
+                os._exit(3)
         """
     )
     project.run_apart("--crewai-trace-html=traces.html", "-p", "xdist.plugin", "-n", "1", "--max-worker-restart=0")
@@ -102,6 +135,9 @@ def test_a_killed_worker(project):
         ("test_it.py::test_a", "passed", ["a"]),
         ("test_it.py::test_b", "crashed", ["the process died, and with it the trace of this test"]),
     ]
+    project.run("--crewai-trace-html=alone.html")
+    alone, apart = (everything(project.path / name)[0] for name in ("alone.html", "traces.html"))
+    assert [apart[key] == alone[key] for key in sorted(alone, key=lambda key: alone[key][0]["id"])] == [True, False]
 
 
 def test_a_secret_is_not_in_it(project):

@@ -156,10 +156,64 @@ def test_s53_s55_the_job_summary(suite, monkeypatch):
         "| passed | test&#95;it&#46;py&#58;&#58;test&#95;passed | 1 | 15 | $0.0000045 | T |",
     ]
     (folded,) = lines[9:]
-    assert folded.startswith("<details><summary>test&#95;it.py&#58;&#58;test&#95;failed</summary><pre>")
+    said = "AssertionError&#58; no article&#10;assert False&#10;&#10;  llm gpt-4o-mini"
+    assert folded.startswith(f"<details><summary>test&#95;it.py&#58;&#58;test&#95;failed</summary><pre>{said}")
     assert folded.endswith("</pre></details>")
     inside = folded.removesuffix("</pre></details>").partition("<pre>")[2]
     assert not set("<>@`|[]*:") & set(inside)
+
+
+def test_s50_the_job_summary_of_workers_is_written_once(suite, monkeypatch):
+    """xdist's workers have summaries of their own, which nobody sees."""
+    pytest.importorskip("xdist")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(suite.path / "summary.md"))
+    monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)
+
+    suite.run_apart("--crewai-trace", "-p", "xdist.plugin", "-n", "1").assert_outcomes(passed=2, failed=1)
+
+    text = (suite.path / "summary.md").read_text()
+    assert (text.count("### crewAI traces"), text.count("<details>")) == (1, 1)
+
+
+def test_the_job_summary_says_what_failed_before_the_tree():
+    """What an expectation says has a tree of its own, which is not shown twice."""
+    said = "expected: no errors\nactual: 1\ntrace:\n  crew crew\n> tool search\n  ... 2 more\nnext: look"
+    told = [said, "line\n" * 30, None]
+    failed = [
+        SimpleNamespace(failed=True, nodeid=f"t{number}", crewai_trace_tree="> tool a", crewai_trace_said=one)
+        for number, one in enumerate(told)
+    ]
+
+    shown = [line.partition("<pre>")[2] for line in summary([], failed).splitlines() if "<pre>" in line]
+
+    tree = "&#62; tool a</pre></details>"
+    assert shown == [
+        f"expected&#58; no errors&#10;actual&#58; 1&#10;next&#58; look&#10;&#10;{tree}",
+        f"{'line&#10;' * 20}...&#10;&#10;{tree}",
+        tree,
+    ]
+
+
+def test_an_expectation_marks_what_it_is_about_in_every_report(crews, monkeypatch):
+    path = crews.path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
+    monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)
+    crews.tests("""
+        from pytest_crewai_trace import expect
+
+        def test_it(crewai_trace):
+            run(react("search", query="AI"), final("done"), tools=[search])
+            expect(crewai_trace).to_call_tool("search", {"query": "cats"})
+        """)
+
+    crews.run("--crewai-trace", "--junitxml=junit.xml").assert_outcomes(failed=1)
+
+    root = ElementTree.parse(crews.path / "junit.xml").getroot()
+    tree = "".join(one.text or "" for one in root.iter("system-out"))
+    assert [line.split()[1] for line in tree.splitlines() if line.startswith(">")] == ["tool"]
+    folded = path.read_text()
+    assert folded.count("&#10;&#62;       tool search") == 1
+    assert "expected&#58; search(query=&#39;cats&#39;) to be called" in folded
 
 
 def test_s53_s55_a_tree_of_many_lines_is_one_line_of_the_summary():

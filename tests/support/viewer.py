@@ -21,6 +21,12 @@ from tests.support.spans import span, together, trace
 RUN = "20260102T030405Z-abcdef"
 BEFORE = "20260101T030405Z-abcdef"
 _DATA = re.compile(r'<script type="application/json" id="([\w-]+)">(.*?)</script>')
+# Opens each folded part, and waits until what is in it was made.
+OPEN_ALL = """async () => {
+  for (const one of document.querySelectorAll("details:not([open]) > summary")) one.click();
+  const empty = () => [...document.querySelectorAll("details[open]")].some((one) => one.childElementCount < 2);
+  while (empty()) await new Promise((done) => setTimeout(done));
+}"""
 USED = {"prompt_tokens": 1_000, "completion_tokens": 200}
 
 

@@ -33,6 +33,13 @@ class Rows {
     if (tell) this.move(this.items[this.active]);
   }
 
+  // The focus comes: the first row in view is the active one. Nothing moves, as a finger may be on a row.
+  enter() {
+    if (this.active >= 0 || this.items.length === 0) return;
+    this.active = Math.min(Math.ceil(this.box.scrollTop / (this.height || 1)), this.items.length - 1);
+    this.render();
+  }
+
   clicked(place, event) {
     this.activate(place, false);
     this.choose(this.items[this.active], event);

@@ -11,6 +11,10 @@ const TEXTS = {
   parameters: "Parameters",
   tool_definitions: "Tools that were offered",
 };
+// Words, not texts: they stand among the numbers.
+const WORDS = new Set(["call_type", "flow_name", "guardrail_type", "mcp_server", "metric", "operation", "output_format", "transport"]);
+// Long, and rarely what one looks for.
+const FOLDED = { tool_definitions: "tool", available_tools: "tool" };
 // Shown in a place of their own, or of no interest to a reader.
 const OWN_PLACE = new Set([
   ...["kind", "id", "parent_id", "name", "status", "error", "start", "end", "agent_role", "task_name", "events", "origin"],
@@ -89,8 +93,8 @@ function message({ role, content, tool_calls: calls, ...rest }) {
     said.push(...content.map((piece) => value(piece !== null && typeof piece === "object" && typeof piece.text === "string" ? piece.text : piece)));
   } else if (content !== null && content !== undefined && content !== "") said.push(value(content));
   for (const call of Array.isArray(calls) ? calls : []) said.push(called(call?.function?.name ?? call?.name ?? "?", parsed(call?.function?.arguments ?? call?.arguments)));
-  if (Object.keys(rest).length > 0) said.push(value(rest));
   if (said.length === 0) said.push(value(content));
+  if (Object.keys(rest).length > 0) said.push(folded(Object.keys(rest).join(", ").slice(0, 100), () => value(rest)));
   const who = typeof role === "string" ? role : "?";
   const kind = ["system", "user", "assistant", "tool"].includes(who) ? who : "other";
   return el("li", { class: `message ${kind}` }, el("h5", null, who), ...said);
@@ -146,16 +150,16 @@ function failure(error) {
   return el("section", { class: "error" }, el("h4", null, "Error"), long(said), trace || null);
 }
 
-function happened(event) {
+function happened(event, begin) {
   const note = event.note ? ` - ${event.note}` : "";
-  const said = el("p", null, `${seconds(event.time ?? 0)}: ${event.name}${note}`);
+  const said = el("p", null, `${seconds(Math.max(0, (event.time ?? 0) - begin))}: ${event.name}${note}`);
   return el("li", null, said, event.attributes && value(event.attributes));
 }
 
 // The whole panel of a span.
 function details(span, trace) {
   const rest = Object.entries(span).filter(([name]) => !OWN_PLACE.has(name));
-  const flat = ([, fact]) => typeof fact === "number" || typeof fact === "boolean";
+  const flat = ([name, fact]) => typeof fact === "number" || typeof fact === "boolean" || (WORDS.has(name) && typeof fact === "string" && fact.length < 100);
   const chunks = span.chunks ? `${count(span.chunks, "chunk")}, the first after ${seconds(span.time_to_first_chunk ?? 0)}` : null;
   return [
     facts([
@@ -163,7 +167,7 @@ function details(span, trace) {
       ["Agent", span.kind === "agent" ? null : span.agent_role],
       ["Task", span.kind === "task" ? null : span.task_name],
       ["Model", span.model],
-      ["Began after", seconds(span.start ?? 0)],
+      ["Began after", seconds((span.start ?? 0) - trace.begin)],
       ["Took", span.end === undefined ? null : seconds(span.end - (span.start ?? 0))],
       ["LLM calls", span.kind === "llm" || span.sum.requests === 0 ? null : String(span.sum.requests)],
       ...usage(span.sum),
@@ -172,10 +176,10 @@ function details(span, trace) {
       ...rest.filter(flat).map(([name, fact]) => [titled(name), String(fact)]),
     ]),
     span.error && failure(span.error),
-    ...rest.filter((pair) => !flat(pair)).map(([name, given]) =>
-      name === "tool_definitions" ? part(titled(name), folded(count(given.length, "tool"), () => value(given))) : part(titled(name), value(given)),
-    ),
     span.kind === "llm" && talk(span, trace.messages),
-    span.events && part("Events", el("ol", { class: "events" }, span.events.map(happened))),
+    ...rest.filter((pair) => !flat(pair)).map(([name, given]) =>
+      part(titled(name), name in FOLDED && given.length > 0 ? folded(count(given.length, FOLDED[name]), () => value(given)) : value(given)),
+    ),
+    span.events && part("Events", el("ol", { class: "events" }, span.events.map((event) => happened(event, trace.begin)))),
   ].filter(Boolean);
 }

@@ -35,8 +35,20 @@ function count(number, noun) {
 
 function seconds(value) {
   if (value === null || value === undefined) return "did not end";
-  if (value < 1) return `${Math.round(value * 1000)} ms`;
-  return value < 60 ? `${value.toFixed(2)} s` : `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
+  if (value > 0 && value < 0.00995) return `${(value * 1000).toFixed(1)} ms`;
+  if (value < 0.9995) return `${Math.round(value * 1000)} ms`;
+  if (value < 59.995) return `${value.toFixed(2)} s`;
+  const whole = Math.round(value);
+  return `${Math.floor(whole / 60)} min${whole % 60 ? ` ${whole % 60} s` : ""}`;
+}
+
+// Round moments from 0 to the end of a scale, about five.
+function moments(end) {
+  if (!(end > 0)) return [0];
+  const power = 10 ** Math.floor(Math.log10(end / 6));
+  const steps = end < 60 ? [1, 2, 5, 10].map((times) => times * power) : [20, 30, 60, 120, 300, 600, 1200, 1800, 3600];
+  const step = steps.find((one) => one >= end / (end < 60 ? 6 : 4)) ?? Math.ceil(end / 14400) * 3600;
+  return Array.from({ length: Math.floor(end / step) + 1 }, (_, place) => place * step);
 }
 
 // Dollars, with two digits that say something.

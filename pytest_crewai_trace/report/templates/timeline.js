@@ -3,7 +3,8 @@
 const MOST_OPEN = 300;
 const MOST_INDENT = 20;
 
-// Gives each span its children, its depth and, for itself and what is inside, the sum of tokens and cost.
+// Gives each span its children, its depth and, for itself and what is inside, the sum of tokens and cost. Time begins
+// with the first span: what a test did before, such as imports, would press the bars against the end.
 function grown(trace) {
   const { spans } = trace;
   for (const span of spans) {
@@ -20,7 +21,9 @@ function grown(trace) {
     const above = spans[span.parent_id];
     if (above !== undefined) for (const name of Object.keys(above.sum)) above.sum[name] += span.sum[name];
   }
-  trace.end = spans.reduce((latest, span) => Math.max(latest, span.start ?? 0, span.end ?? 0), 0);
+  trace.begin = spans.reduce((first, span) => Math.min(first, span.start ?? 0), Infinity);
+  if (spans.length === 0) trace.begin = 0;
+  trace.length = spans.reduce((latest, span) => Math.max(latest, span.start ?? 0, span.end ?? 0), 0) - trace.begin;
   return trace;
 }
 
@@ -55,9 +58,16 @@ class Timeline {
     this.refresh(-1);
   }
 
-  // The head of the scale: five marks of time.
+  // The head of the scale; the lines in the rows stand below its marks.
   scale() {
-    const marks = [0, 0.25, 0.5, 0.75, 1].map((part) => el("span", null, part === 0 ? "0" : seconds(this.trace.end * part)));
+    const { length } = this.trace;
+    const found = moments(length);
+    const marks = found.map((moment) => {
+      const mark = el("span", { class: moment > 0.9 * length ? "last" : null }, moment === 0 ? "0" : seconds(moment).replace(/(\.\d*?)0+ /, "$1 ").replace(". ", " "));
+      mark.style.left = this.percent(moment);
+      return mark;
+    });
+    this.box.style.setProperty("--step", found.length > 1 ? this.percent(found[1]) : "100%");
     return el("div", { class: "scale", "aria-hidden": "true" }, el("span", null, "span"), el("div", { class: "marks" }, marks), el("span", null, "took"));
   }
 
@@ -117,9 +127,14 @@ class Timeline {
     return true;
   }
 
+  percent(moment) {
+    return `${this.trace.length > 0 ? (moment / this.trace.length) * 100 : 0}%`;
+  }
+
   draw({ span, place, of }) {
-    const { end } = this.trace;
-    const [from, to] = [span.start ?? 0, span.end ?? end];
+    const { begin, length } = this.trace;
+    const from = (span.start ?? 0) - begin;
+    const to = span.end === undefined ? length : span.end - begin;
     const isOpen = span.end === undefined;
     const failed = span.status === "error";
     const foldable = span.inside.length > 0;
@@ -128,8 +143,8 @@ class Timeline {
     const used = span.kind === "llm" ? tokens(span.sum) : null;
     const state = [failed && "failed", this.marked.has(span.id) && "here it failed", took, used].filter(Boolean);
     const bar = el("span", { class: `bar ${span.kind}${failed ? " failed" : ""}${isOpen ? " open" : ""}` });
-    bar.style.left = `${end > 0 ? (from / end) * 100 : 0}%`;
-    bar.style.width = `${end > 0 ? (Math.max(0, to - from) / end) * 100 : 0}%`;
+    bar.style.left = this.percent(from);
+    bar.style.width = this.percent(Math.max(0, to - from));
     const label = el(
       "span", { class: "label" },
       el("span", { class: foldable ? "fold" : "leaf" }, foldable ? (unfolded ? "▾" : "▸") : ""),

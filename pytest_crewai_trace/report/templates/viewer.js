@@ -9,6 +9,7 @@ const ORDERS = {
   cost: (one, other) => other.sum.cost - one.sum.cost,
 };
 const TOTALS = ["agent", "task", "tool", "model"];
+const MODULES = /^(?:[a-z_]\w*\.)+(?=[A-Z])(?:TraceAssertionError: )?/; // before what a failure says
 
 const state = { run: null, rows: null, outcomes: new Set(), test: null, timeline: null, span: null, failing: -1 };
 
@@ -24,7 +25,7 @@ function attemptOf(test) {
 
 function listRow(test, place) {
   const [file, ...names] = test.id.split("::");
-  const told = (test.message ?? "").split("\n", 1)[0].slice(0, 200);
+  const told = (test.message ?? "").split("\n", 1)[0].replace(MODULES, "").slice(0, 200);
   const numbers = [seconds(test.seconds), tokens(test.sum)].filter(Boolean).join(", ");
   const which = attemptOf(test);
   return el(
@@ -80,7 +81,7 @@ function totals(found) {
 }
 
 function pairs(title, found) {
-  return Object.keys(found).length > 0 && part(title, facts(Object.entries(found)));
+  return Object.keys(found).length > 0 && el("section", null, el("h3", null, title), facts(Object.entries(found)));
 }
 
 // ---- the pages
@@ -90,7 +91,7 @@ function showRun(focus) {
   document.title = "crewAI traces";
   document.body.classList.remove("in-test");
   const { run } = state;
-  const skipped = run.skipped.length > 0 && part(count(run.skipped.length, "file") + " skipped", el("ul", null, run.skipped.slice(0, 200).map(([path, why]) => el("li", null, `${path}: ${why}`))));
+  const skipped = run.skipped.length > 0 && el("section", null, el("h3", null, `${count(run.skipped.length, "file")} skipped`), el("ul", null, run.skipped.slice(0, 200).map(([path, why]) => el("li", null, `${path}: ${why}`))));
   at("page").replaceChildren(
     el("h2", { tabindex: "-1" }, "The whole run"),
     ...totals(run.totals),
@@ -117,6 +118,22 @@ function jump() {
   state.failing = (state.failing + 1) % failing.length;
   state.timeline.show(failing[state.failing]);
   state.timeline.box.focus();
+}
+
+// The next test of the list, or the one before.
+function step(by) {
+  const next = state.rows.items[state.rows.items.indexOf(state.test) + by];
+  if (next !== undefined) go(next.key);
+}
+
+// What a failure said, with the lines of a diff in colour.
+function failed(text) {
+  const kinds = { "+": "new", "-": "gone" };
+  const shown = text.length > MOST_TEXT ? [text] : text.split(/(?<=\n)/).map((line) => {
+    const kind = /^ {0,2}[+-] /.test(line) ? kinds[line.trim()[0]] : null;
+    return kind ? el("span", { class: kind }, line) : line;
+  });
+  return shown.length > 1 ? el("pre", { class: "diff" }, shown) : long(text);
 }
 
 function compared({ with: earlier, sentences, lines }) {
@@ -172,16 +189,17 @@ function draw(test, trace) {
         ["Spans", trace.spans.length.toLocaleString("en")],
         ["CrewAI AMP", test.page && el("a", { href: test.page, target: "_blank", rel: "noopener noreferrer" }, "open its page")],
         ...Object.entries(test.durations).map(([phase, took]) => [phase, seconds(took)]),
+        ["before the first span", trace.spans.length > 0 && trace.begin >= 0.1 ? seconds(trace.begin) : null],
       ]),
       ...trace.incomplete.map((reason) => el("p", { class: "warning" }, `Incomplete: ${reason}`)),
-      trace.message && el("section", { class: "error", "aria-label": "What the test said" }, long(trace.message)),
+      trace.message && el("section", { class: "error scroll", tabindex: "0", "aria-label": "What the test said" }, failed(trace.message)),
       trace.compared && compared(trace.compared),
       el("div", { class: "tools" },
         failing > 0 && button(failing > 1 ? `Next of ${failing} places where it failed` : "Where it failed", jump),
         button("Expand all", () => timeline.foldAll(true)), button("Collapse all", () => timeline.foldAll(false))),
       facing,
       folded("Totals by agent, task, tool and model", () => totals(trace.totals)),
-      trace.events.length > 0 && folded(count(trace.events.length, "event") + " outside every span", () => el("ol", { class: "events" }, trace.events.map(happened))),
+      trace.events.length > 0 && folded(count(trace.events.length, "event") + " outside every span", () => el("ol", { class: "events" }, trace.events.map((event) => happened(event, trace.begin)))),
     ].filter(Boolean),
   );
   timeline.rows.render(true);
@@ -211,6 +229,8 @@ function pressed(event) {
   } else if (typing) return;
   else if (event.key === "/") at("search").focus();
   else if (event.key === "f") jump();
+  else if (event.key === "n") step(1);
+  else if (event.key === "p") step(-1);
   else return;
   event.preventDefault();
 }
@@ -232,7 +252,7 @@ async function begin() {
   at("search").addEventListener("input", filter);
   at("search").addEventListener("keydown", (event) => event.key === "ArrowDown" && at("tests").focus());
   at("order").addEventListener("change", filter);
-  at("tests").addEventListener("focus", () => state.rows.active < 0 && state.rows.activate(0));
+  at("tests").addEventListener("focus", () => state.rows.enter());
   document.addEventListener("keydown", pressed);
   addEventListener("hashchange", () => route(true));
   filter();

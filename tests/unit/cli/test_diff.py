@@ -74,9 +74,40 @@ def test_what_cannot_be_compared_is_not_equal(tmp_path, command):
 
 
 def test_a_run_that_is_not_there(runs, command):
-    code, out, err = command("diff", RUN, "nowhere")
+    gone = "20200101T000000Z-000000"
+    code, out, err = command("diff", RUN, gone)
 
     assert (code, out) == (1, [])
-    assert err == [
-        "crewai-trace: 'nowhere' is neither a trace file nor a folder nor a run; crewai-trace list --all names them"
+    assert err == [f"crewai-trace: there is no run '{gone}'; crewai-trace list --all names them"]
+
+
+def test_two_tests_of_the_last_run(runs, command):
+    code, out, _ = command("diff", "test_same", "::test_changed")
+    assert code == 1
+    assert out[:3] == [
+        "test_a.py::test_changed",
+        "  behaviour:",
+        """    tool 'search' was called with query="cats" instead of "AI\"""",
     ]
+
+    code, out, err = command("diff", "test_same", "test_sane")
+    assert (code, out) == (1, [])
+    assert err[0].endswith("has 'test_sane' in its id; did you mean 'test_same'?")
+
+
+def test_without_arguments_the_last_two_runs(runs, command, monkeypatch):
+    monkeypatch.delenv("CREWAI_TRACE_DIR", raising=False)
+    assert command("diff") == command("diff", RUN, LATER)
+
+    code, out, err = command("diff", RUN)
+    assert (code, out) == (2, [])
+    assert err[-1].endswith("error: what is compared are two: A and B")
+
+
+def test_one_run_is_not_compared(tmp_path, command):
+    keep(tmp_path / "one", "test_a.py::test_one")
+
+    code, out, err = command("diff", "--dir", tmp_path / "one")
+
+    assert (code, out) == (1, [])
+    assert err == ["crewai-trace: there is only one run; crewai-trace diff A B compares two traces, folders or tests"]

@@ -48,13 +48,36 @@ def test_show_what_passed_where_nothing_failed(folder, command):
         (("--kind", "task"), ["crew", "task"]),
         (("--agent", "Writer"), ["crew", "task", "agent", "llm", "tool"]),
         (("--agent", "Writer", "--kind", "llm"), ["crew", "task", "agent", "llm"]),
-        (("--agent", "Nobody"), ["(none)"]),
     ],
 )
 def test_show_some_spans_and_what_they_are_inside_of(folder, command, arguments, kinds):
     _, out, _ = command("show", "test_failed", *arguments)
 
     assert [line.lstrip("> ").split()[0] for line in out[3:]] == kinds
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--agent", "Writter"), "no agent 'Writter' in 1 test; did you mean 'Writer'? agents: 'Writer'"),
+        (("--agent", "Writer", "--kind", "memory"), "no memory span of agent 'Writer' in 1 test"),
+        (("--kind", "memory"), "no memory span in 1 test"),
+        (("--kind", "memory", "--json"), "no memory span in 1 test"),
+    ],
+)
+def test_show_says_what_there_is_where_no_span_is_meant(folder, command, arguments, says):
+    assert command("show", "test_failed", *arguments) == (1, [], [f"crewai-trace: {says}"])
+
+
+def test_show_marks_what_a_failed_expectation_is_about(folder, command):
+    """The tree that its message has is not shown twice."""
+    said = "expected: no errors\nactual: 1\ntrace:\n  crew crew\n>   agent Writer\nnext: look"
+    keep(folder, "tests/test_new.py::test_about", run=LATER, outcome="failed", about=(2,), message=said)
+
+    for full in ((), ("--full",)):
+        _, out, _ = command("show", "test_about", *full)
+        assert [line.split()[1] for line in out if line.startswith(">")] == ["agent"]
+        assert out[1:4] == ["! expected: no errors", "! actual: 1", "! next: look"]
 
 
 def test_show_everything_of_some_spans(folder, command):
