@@ -53,6 +53,8 @@ class Publisher:
         complete = False
         try:
             complete = self._publish(interrupted=interrupted)
+        except KeyboardInterrupt:  # the tests are over, and their outcomes are still to be told
+            self._said.append(f"publishing was interrupted; what was not sent is kept, for: {self._command}")
         except Exception as error:  # noqa: BLE001 - whatever it is, the outcomes of the tests stand
             self._said.append(f"traces could not be published: {type(error).__name__}: {printable(str(error))}")
         if not complete and self._publishing.strict and session.exitstatus == pytest.ExitCode.OK:

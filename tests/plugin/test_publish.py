@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import base64
 import gzip
 import json
@@ -17,6 +18,7 @@ import pytest
 from pytest_crewai_trace.publish.native import SPANS_SINCE, crewai_version
 from tests.plugin.publishing import CALL, PUBLISH, command, lines, names_sent, run_and_keep, sent, waiting
 from tests.support.amp import refuse
+from tests.support.faults import silence
 from tests.support.loopback import json_reply
 
 TRACING = "crewai.telemetry.tracing."
@@ -565,6 +567,37 @@ def test_interrupted_runs_are_kept(crews, amp):
     assert command(crews, "publish", "--which=failed")[1].startswith("nothing to publish")
     assert command(crews, "publish")[0] == 0
     assert names_sent(amp) == ["test_one"]
+
+
+def test_s34_ctrl_c_while_traces_are_sent(crews, amp):
+    """What was sent is told, the rest is kept, and the run ends as any other: with what its tests came to."""
+    grants = []
+
+    def interrupt(request):
+        if request.path.endswith("/grants"):
+            grants.append(request)
+            if len(grants) == 2:
+                _thread.interrupt_main()
+        return silence if len(grants) > 1 else None
+
+    crews.tests(f"""
+        @pytest.mark.parametrize("number", range(3))
+        def test_one(number):
+            {CALL}
+            assert number
+        """)
+    amp.override = interrupt
+
+    result = crews.run(PUBLISH, "all", no_reraise_ctrlc=True)
+
+    result.assert_outcomes(passed=2, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    said = lines(result)
+    assert "stopped: publishing was interrupted" in said
+    kept = len(waiting(crews))
+    assert kept >= 2
+    assert f"published {3 - kept} trace{'s' if kept == 3 else ''} to CrewAI AMP ({amp.url})" in said
+    assert f"{kept} traces not sent; kept, for: crewai-trace publish .crewai-traces" in said
 
 
 def test_s39_what_was_sent_cannot_be_remembered(crews, amp):
