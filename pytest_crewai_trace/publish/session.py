@@ -72,7 +72,8 @@ class Publisher:
         items = self._waiting({packed["envelope"] for packed in held})
         if not (items or self._packed):
             whose = "a failed test" if self._publishing.which == "failed" else "a test"
-            self._said.append(f"there was no trace of {whose} to publish")
+            why = "" if self._settings.enabled else f": tracing is off ({self._settings.source})"
+            self._said.append(f"there was no trace of {whose} to publish{why}")
             return True
         self._said += self._problems(held)
         lost = len(self._packed) - len(held) - len(items)

@@ -300,6 +300,31 @@ def test_s49_a_pytest_inside_a_test_keeps_to_itself(crews, amp, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "variable", "ini", "traced"),
+    [
+        ((f"{PUBLISH}=all",), None, "crewai_trace = false", True),
+        ((), "all", "crewai_trace = false", True),
+        ((), None, "crewai_trace_publish = all", False),
+        ((f"{PUBLISH}=all", "--no-crewai-trace"), None, "", False),
+    ],
+)
+def test_tracing_where_crewais_own_is_switched_off(crews, amp, monkeypatch, arguments, variable, ini, traced):
+    """To publish asks for traces; where something else has the last word, that is said."""
+    monkeypatch.setenv("CREWAI_TRACING_ENABLED", "false")
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    if variable is not None:
+        monkeypatch.setenv("CREWAI_TRACE_PUBLISH", variable)
+    crews.write("pytest.ini", f"[pytest]\n{ini}\n")
+    crews.tests(f"def test_one(): {CALL}")
+
+    said = lines(crews.run(*arguments))
+
+    assert bool(amp.requests) is traced
+    source = "command line" if arguments else "CREWAI_TRACING_ENABLED"
+    assert (f"there was no trace of a test to publish: tracing is off ({source})" in said) is not traced
+
+
+@pytest.mark.parametrize(
     ("arguments", "ini", "said"),
     [
         ((f"{PUBLISH}=some",), "", "invalid choice: 'some'"),
