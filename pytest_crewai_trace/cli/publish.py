@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_crewai_trace.cli.places import NothingFoundError, console, default_folder, skipped
+from pytest_crewai_trace.cli.places import console, default_folder, skipped
 from pytest_crewai_trace.errors import TraceDocumentError, plural
 from pytest_crewai_trace.publish import outbox
 from pytest_crewai_trace.publish.amp import Amp
@@ -33,10 +33,11 @@ def publish(
 ) -> int:
     """Send what waits in the folders, else in the default one."""
     places = [Path(folder) for folder in folders] or [default_folder()]
-    for place in places:
-        if not place.exists():
-            raise NothingFoundError(f"there is no {str(place)!r}; pytest --crewai-trace-publish makes what is sent")
-    found = [item for item in outbox.find(places) if which == "all" or item.bad]
+    # A run that has nothing to send makes no folder, and is no failure of the step that comes after it.
+    there = [place for place in places if place.exists()]
+    for place in (place for place in places if place not in there):
+        console(stderr=True).print(f"there is no {str(place)!r}; pytest --crewai-trace-publish makes what is sent")
+    found = [item for item in outbox.find(there) if which == "all" or item.bad]
     waiting = [item for item in found if item.waits and item.path.exists()]
     if dry_run:
         return _show(waiting, names_only=names_only)

@@ -1,5 +1,5 @@
-"""What we publish is what crewAI itself sends: one process runs everything traced by crewAI, by us, and in a pytest that
-publishes to the same server."""
+"""What we publish is what crewAI itself sends: one process runs everything traced by crewAI, by us, and in a run of
+pytest that publishes to the same server."""
 
 from __future__ import annotations
 

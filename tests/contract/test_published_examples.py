@@ -21,13 +21,21 @@ def test_every_example_arrives_once(tmp_path):
         environment = environment_of(tmp_path / "home", amp.url) | {"CREWAI_USER_PAT": "pat"}
         options = ["--crewai-trace-publish=all", f"--crewai-trace-dir={traces}", f"--junitxml={junit}"]
         said = on_pipe(
-            [sys.executable, "-m", "pytest", "examples", *options, "-p", "no:cacheprovider"], ROOT, environment
+            [sys.executable, "-m", "pytest", "examples", *options, "-p", "no:cacheprovider"],
+            ROOT,
+            environment,
+            timeout=1_200,
         )
         published = [request for request in amp.requests if is_tracing(request)]
         again = on_pipe([sys.executable, "-m", "pytest_crewai_trace.cli", "publish", str(traces)], ROOT, environment)
 
     cases = [case for case in ElementTree.parse(junit).iter("testcase") if case.find("skipped") is None]
-    told = {case.get("name"): {each.get("name"): each.get("value") for each in case.iter("property")} for case in cases}
+    told = {
+        (case.get("classname"), case.get("name")): {
+            each.get("name"): each.get("value") for each in case.iter("property")
+        }
+        for case in cases
+    }
     assert len(cases) == len(told) > 30, said
     executions = {properties["crewai_execution"] for properties in told.values()}
     assert f"crewai-trace: published {len(cases)} traces to CrewAI AMP ({amp.url})" in said.splitlines(), said

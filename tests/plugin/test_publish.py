@@ -11,13 +11,15 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 from xml.etree import ElementTree
 
 import pytest
 
 from pytest_crewai_trace.publish.native import SPANS_SINCE, crewai_version
-from tests.plugin.publishing import CALL, PUBLISH, command, lines, names_sent, run_and_keep, sent, waiting
+from tests.plugin.publishing import CALL, PUBLISH, command, killing, lines, names_sent, run_and_keep, sent, waiting
 from tests.support.amp import refuse
+from tests.support.envelopes import envelope, uuid
 from tests.support.faults import silence
 from tests.support.loopback import json_reply
 
@@ -361,12 +363,37 @@ def test_dry_run_prints_what_would_be_sent(crews, amp):
     assert amp.requests == []
 
 
-def test_the_command_imports_no_crewai(project):
-    code = "import sys; from pytest_crewai_trace.cli import publish; print('crewai' in sys.modules)"
+def test_the_command_imports_no_crewai(project, amp):
+    """Neither where it is imported nor while it sends."""
+    project.write(".crewai-traces/run/test-1.passed.envelope.json", envelope().dump())
+    code = """
+        import sys
+        from pytest_crewai_trace.cli import main
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        code = main(["publish"])
+        print(code, sorted({"crewai", "httpx"} & set(sys.modules)))
+        """
 
-    assert done.stdout == "False\n"
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=project.path, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "0 ['httpx']"
+    assert list(amp.spans) == [uuid(0)]
+
+
+def test_a_green_run_leaves_nothing_to_do(crews, amp):
+    """The next step of the job publishes a folder that nobody made, and is green too."""
+    crews.tests(f"def test_one(): {CALL}")
+
+    result = crews.run(PUBLISH, "failed", "--crewai-trace-dir=traces")
+    code, out, err = command(crews, "publish", "traces")
+
+    assert "there was no trace of a failed test to publish" in lines(result)
+    assert code == 0
+    assert out == "nothing to publish in traces\n"
+    assert err == "there is no 'traces'; pytest --crewai-trace-publish makes what is sent\n"
+    assert amp.requests == []
 
 
 def test_s73_what_the_server_does_not_want_is_counted_apart(crews, amp):
@@ -417,7 +444,7 @@ def test_a_killed_run_is_published_later(crews, amp):
 
 @posix
 def test_s41_a_killed_publisher_and_two_at_once(crews, amp):
-    """Killed while the server holds its answer back; then two at the same time: each trace is at the server once."""
+    """Killed when some are sent and others under way; then two at the same time: each trace is at the server once."""
     crews.tests(f"""
         @pytest.mark.parametrize("number", range(6))
         def test_one(number): {CALL}
@@ -425,22 +452,20 @@ def test_s41_a_killed_publisher_and_two_at_once(crews, amp):
     run_and_keep(crews, amp)
     publisher = [sys.executable, "-m", "pytest_crewai_trace.cli", "publish"]
 
-    def kill_at_third(request):
-        if request.path.endswith("/grants") and sum(one.path.endswith("/grants") for one in amp.requests) == 3:
-            killed.kill()
-            killed.wait()
-        return
+    def kill():
+        killed.kill()
+        killed.wait()
 
-    amp.requests.clear()
-    amp.override = kill_at_third
+    amp.override = killing(crews, kill, after=2)
     killed = subprocess.Popen(publisher, cwd=crews.path, stdout=subprocess.DEVNULL)
     assert killed.wait(60) == -signal.SIGKILL
     amp.override = None
+    assert len(names_sent(amp)) == 2
     both = [subprocess.Popen(publisher, cwd=crews.path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     outputs = [one.communicate(timeout=60)[0] for one in both]
 
     assert [one.returncode for one in both] == [0, 0], outputs
-    assert {one["test.case.name"] for one in sent(amp)} == {f"test_it.py::test_one[{number}]" for number in range(6)}
+    assert names_sent(amp) == [f"test_one[{number}]" for number in range(6)]
     assert waiting(crews) == []
 
 
