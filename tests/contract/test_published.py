@@ -22,10 +22,13 @@ SCENES = ["crew", "flow", "raising", "agent"] if GRANTS else ["crew", "flow"]
 UNLIKE = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?|0x[0-9a-f]{6,}"
+    r"|\btracing=(True|None)"
 )
-# Besides, what a live agent or tool holds by the time it is looked at from another thread.
+# The switch of crewAI's own tracing, which is off where we stand in for it; and what a live agent or tool holds by the
+# time it is looked at from another thread.
 TIMES = re.compile(
     r".*(_ms|_seconds|duration|timestamp|_at|_time)|emission_sequence|current_usage_count|tools_results|last_used_tool"
+    r"|tracing"
 )
 
 
