@@ -10,16 +10,17 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
 
 from benchmarks.measure import Spread, Table, verdict
 from benchmarks.startup import ROOT, python
+from pytest_crewai_trace.publish import outbox
 from pytest_crewai_trace.publish.amp import Amp
 from pytest_crewai_trace.publish.credentials import Access, Credential
-from pytest_crewai_trace.publish.delivery import Parcel
-from pytest_crewai_trace.publish.envelope import Envelope
+from pytest_crewai_trace.publish.sending import Sending
 from tests.support.envelopes import envelope
 
 TRACES, SPANS = 500, 100
@@ -30,7 +31,7 @@ MOST_IMPORT = 1.0  # seconds
 _IMPORT = """
 import json, sys, time
 began = time.process_time()
-import pytest_crewai_trace.publish.run
+import pytest_crewai_trace.cli.publish, pytest_crewai_trace.publish.run
 from pytest_crewai_trace.publish.credentials import find_access
 find_access({"CREWAI_USER_PAT": "x"})
 print(json.dumps([time.process_time() - began, "crewai" in sys.modules]))
@@ -46,24 +47,25 @@ def _sending() -> Table:
     found = Table(
         f"Publishing {TRACES} traces of {SPANS} spans",
         ("", "seconds", f"under {MOST_SECONDS:g} s"),
-        f"Time on the wall, from files on disk, to a server in another process that takes {LATENCY * 1e3:.0f} ms for"
-        f" every answer: {2 * TRACES * LATENCY / CONNECTIONS:.1f} s of waiting for {2 * TRACES:,} answers.",
+        f"Time on the wall, from files on disk to the records of what was sent, with a server in another process that"
+        f" takes {LATENCY * 1e3:.0f} ms for every answer:"
+        f" {2 * TRACES * LATENCY / CONNECTIONS:.1f} s of waiting for {2 * TRACES:,} answers.",
     )
     with tempfile.TemporaryDirectory() as place, _server() as url:
         for number in range(TRACES):
             made = envelope(number, SPANS, test={"test.case.name": f"test_{number}", "test.case.result.status": "pass"})
-            Path(place, f"{number}.json").write_text(made.dump(), encoding="utf-8")
-        parcels = [
-            Parcel(path.name, lambda path=path: Envelope.load(path.read_bytes())) for path in Path(place).iterdir()
-        ]
-        client = Amp(
-            Access(url, Credential("token", "the token", "")), connections=CONNECTIONS, total_timeout=10 * MOST_SECONDS
+            Path(place, f"{number}.passed.envelope.json").write_text(made.dump(), encoding="utf-8")
+        sending = Sending(
+            Access(url, Credential("token", "the token", "")),
+            seconds=10 * MOST_SECONDS,
+            client=partial(Amp, connections=CONNECTIONS),
         )
         began, cpu = time.perf_counter(), time.process_time()
-        delivery = client.send(parcels)
+        outcome = sending.send(outbox.find([Path(place)]))
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         bare = _bare(url)
-    assert all(sent.state == "sent" for sent in delivery.results), delivery.stopped
+    assert len(outcome.posted) == TRACES
+    assert outcome.complete, outcome.stopped
     found.add(f"publishing on {CONNECTIONS} connections", f"{seconds:.1f}", verdict(seconds, MOST_SECONDS))
     found.add("of it, CPU of this process", f"{cpu:.1f}", "")
     found.add(f"as many bare requests of httpx in {CONNECTIONS} threads", f"{bare:.1f}", "")
@@ -95,7 +97,7 @@ def _server() -> Iterator[str]:
 
 def _importing(*, rounds: int) -> Table:
     found = Table(
-        "Importing what publishing needs",
+        "Importing the command that publishes",
         ("", "seconds of CPU", f"under {MOST_IMPORT:g} s, without crewAI"),
         f"{rounds} processes, with the look for a credential.",
     )
@@ -106,7 +108,7 @@ def _importing(*, rounds: int) -> Table:
             if number:
                 taken.append(seconds)
     spread = Spread.of(taken)
-    found.add("publishing", spread.show(1, 2), "NO" if crewai else verdict(spread.median, MOST_IMPORT))
+    found.add("the command that publishes", spread.show(1, 2), "NO" if crewai else verdict(spread.median, MOST_IMPORT))
     return found
 
 

@@ -167,9 +167,13 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
         _check_patterns(name, config.getini(name))
     block_network = _ini_bool(config, "crewai_block_network")
     html = _html(config)
-    publish = publish_options.resolve(partial(_said, config, _own(environ)))
+    said = partial(_said, config, _own(environ))
+    publish = publish_options.resolve(said)
+    # Asked for in words of its own, it needs traces whatever crewAI's variable says, which CI often switches off.
+    publish_asked = publish is not None and not (said(publish_options.NAME) or ("", ""))[1].startswith("ini ")
     options: Iterable[tuple[bool | None, str]] = (
         (config.getoption("crewai_trace"), "command line"),
+        (True if publish_asked else None, publish_options.OPTION),
         (_environment_bool(config, environ), ENVIRONMENT),
         (_ini_bool(config, "crewai_trace"), "ini"),
         (True if html is not None else None, "--crewai-trace-html"),

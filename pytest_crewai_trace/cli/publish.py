@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_crewai_trace.cli.places import NothingFoundError, console, default_folder, skipped
+from pytest_crewai_trace.cli.places import console, default_folder, skipped
 from pytest_crewai_trace.errors import TraceDocumentError, plural
 from pytest_crewai_trace.publish import outbox
+from pytest_crewai_trace.publish.amp import Amp
 from pytest_crewai_trace.publish.sending import Posted, Sending, lines, without_content
 from pytest_crewai_trace.trace.render import printable
 
@@ -21,14 +22,22 @@ SENT, SOME_FAILED, REFUSED = 0, 1, 3
 
 
 def publish(
-    folders: Sequence[str], *, which: str, names_only: bool, anonymous: bool, seconds: float, dry_run: bool
+    folders: Sequence[str],
+    *,
+    which: str = "all",
+    names_only: bool = False,
+    anonymous: bool = False,
+    seconds: float = 30.0,
+    dry_run: bool = False,
+    client: Callable[..., Amp] = Amp,
 ) -> int:
     """Send what waits in the folders, else in the default one."""
     places = [Path(folder) for folder in folders] or [default_folder()]
-    for place in places:
-        if not place.exists():
-            raise NothingFoundError(f"there is no {str(place)!r}; pytest --crewai-trace-publish makes what is sent")
-    found = [item for item in outbox.find(places) if which == "all" or item.bad]
+    # A run that has nothing to send makes no folder, and is no failure of the step that comes after it.
+    there = [place for place in places if place.exists()]
+    for place in (place for place in places if place not in there):
+        console(stderr=True).print(f"there is no {str(place)!r}; pytest --crewai-trace-publish makes what is sent")
+    found = [item for item in outbox.find(there) if which == "all" or item.bad]
     waiting = [item for item in found if item.waits and item.path.exists()]
     if dry_run:
         return _show(waiting, names_only=names_only)
@@ -44,11 +53,13 @@ def publish(
     if isinstance(access, NoAccess):
         out.print(f"nothing was published: {printable(access.reason)}")
         return REFUSED
-    sending = Sending(access, seconds=seconds, names_only=names_only)
+    sending = Sending(access, seconds=seconds, names_only=names_only, client=client)
     with _Shown(len(waiting)) as shown:
         outcome = sending.send(waiting, shown.tell)
     for line in lines(outcome, " ".join(folders) or str(places[0])):
         out.print(line)
+    if outcome.interrupted:
+        raise KeyboardInterrupt
     return REFUSED if outcome.refused else SENT if outcome.complete else SOME_FAILED
 
 

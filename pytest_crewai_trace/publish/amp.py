@@ -46,15 +46,18 @@ class Amp:
         parcels: Iterable[Parcel],
         on_result: Callable[[Sent], None] = lambda sent: None,
         on_progress: Callable[[str, Progress], None] = lambda key, progress: None,
+        left: float | None = None,
     ) -> Delivery:
         """Sends the parcels. Both callbacks are called one at a time, but from other threads: ``on_result`` once for
         each parcel as it ends, ``on_progress`` with its key when a part of it has arrived and there is more to come.
+        ``left``: the seconds that are left of the total, where some of it is gone.
 
-        An exception of a callback ends the delivery and is raised again.
+        Ctrl-C ends the delivery at once, which says so. An exception of a callback ends it and is raised again.
         """
         given = tuple(parcels)
         if not given:
             return Delivery(())
+        seconds = self.total_timeout if left is None else min(left, self.total_timeout)
         from pytest_crewai_trace.publish.run import Run
 
-        return Run(self, given, on_result, on_progress).whole()
+        return Run(self, given, on_result, on_progress, seconds).whole()

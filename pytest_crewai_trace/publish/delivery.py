@@ -65,9 +65,11 @@ class Sent:
 class Delivery:
     """What came of a whole delivery: ``results`` in the order of the parcels.
 
-    ``stopped``: why the rest was not tried, one sentence. ``refused``: it was the credential.
+    ``stopped``: why the rest was not tried, one sentence. ``refused``: it was the credential. ``interrupted``: it was
+    Ctrl-C.
     """
 
     results: tuple[Sent, ...]
     stopped: str | None = None
     refused: bool = False
+    interrupted: bool = False

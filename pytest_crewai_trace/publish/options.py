@@ -10,6 +10,7 @@ from typing import Any, Literal, cast, get_args
 import pytest
 
 OPTION = "--crewai-trace-publish"
+NAME = "crewai_trace_publish"
 Content = Literal["full", "redacted", "none"]
 CONTENTS: tuple[Content, ...] = get_args(Content)
 _WHICH = ("failed", "all", "none")
@@ -77,7 +78,7 @@ def resolve(said: Said) -> Publishing | None:
     Raises:
         pytest.UsageError: a value that makes no sense; the message names it and the valid ones.
     """
-    which = _choice(said, "crewai_trace_publish", _WHICH, "none")
+    which = _choice(said, NAME, _WHICH, "none")
     content = _choice(said, "crewai_trace_publish_content", CONTENTS, "redacted")
     strict, anonymous = (_truth(said, f"crewai_trace_publish_{name}") for name in ("strict", "anonymous"))
     seconds = _seconds(said, "crewai_trace_publish_timeout")

@@ -30,7 +30,7 @@ class _CallbackRaised(BaseException):
 
 
 class Run:
-    """Sends the parcels on as many lines as ``amp`` has connections."""
+    """Sends the parcels on as many lines as ``amp`` has connections, within so many seconds."""
 
     def __init__(
         self,
@@ -38,17 +38,19 @@ class Run:
         parcels: tuple[Parcel, ...],
         on_result: Callable[[Sent], None],
         on_progress: Callable[[str, Progress], None],
+        seconds: float,
     ) -> None:
         self._amp = amp
         self._timing = amp.timing
         self._parcels = parcels
         self._on_result = on_result
         self._on_progress = on_progress
-        self._deadline = self._timing.clock() + amp.total_timeout
+        self._deadline = self._timing.clock() + seconds
         self._changed = threading.Condition(threading.RLock())  # guards all below
         self._stop = threading.Event()
         self._stopped: str | None = None
         self._refused = False
+        self._interrupted = False
         self._over = False
         self._no_grants = False
         self._failures = 0
@@ -75,8 +77,13 @@ class Run:
             for thread in threads:
                 thread.start()
             self._watch()
+        except KeyboardInterrupt:
+            self._interrupted = True
+            self._halt("publishing was interrupted")
+        except BaseException:
+            self._halt("publishing was broken off")
+            raise
         finally:
-            self._halt("the delivery was interrupted")
             for line in lines:
                 line.cut()
             end = time.monotonic() + _GRACE
@@ -115,7 +122,7 @@ class Run:
                 self._on_result(sent)
             results = tuple(self._results[number] for number in range(len(self._parcels)))
             left_out = any(not sent.final for sent in results)
-            return Delivery(results, self._stopped if left_out else None, self._refused)
+            return Delivery(results, self._stopped if left_out else None, self._refused, self._interrupted)
 
     @property
     def _time_is_up(self) -> str:

@@ -39,7 +39,8 @@ class Posted:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of all. ``stopped``: why the rest was not tried; ``refused``: because of the credential.
+    """What came of all. ``stopped``: why the rest was not tried; ``refused``: because of the credential;
+    ``interrupted``: because of Ctrl-C.
 
     ``forgotten``: why what came of some could not be remembered.
     """
@@ -49,6 +50,7 @@ class Outcome:
     forgotten: str | None = None
     stopped: str | None = None
     refused: bool = False
+    interrupted: bool = False
 
     @property
     def complete(self) -> bool:
@@ -62,12 +64,15 @@ class Outcome:
 
 
 class Sending:
-    """One delivery. ``names_only``: without what was said, whatever the envelopes hold."""
+    """One delivery by ``client``. ``names_only``: without what was said, whatever the envelopes hold."""
 
-    def __init__(self, access: Access, *, seconds: float, names_only: bool = False) -> None:
+    def __init__(
+        self, access: Access, *, seconds: float, names_only: bool = False, client: Callable[..., Amp] = Amp
+    ) -> None:
         self._access = access
         self._seconds = seconds
         self._names_only = names_only
+        self._client = client
         self._loaded: dict[str, tuple[str, str]] = {}
         self._forgotten: str | None = None
         self._lock = Lock()
@@ -89,14 +94,22 @@ class Sending:
                     held_back += [self._posted(item, Sent(str(item.path), "kept", problem)) for item in now]
                 else:
                     waiting.update({str(item.path): item for item in now})
-            delivery = self._deliver(waiting, max(deadline - time.monotonic(), _LEAST), on_posted)
+            left = max(deadline - time.monotonic(), min(_LEAST, self._seconds))
+            delivery = self._deliver(waiting, left, on_posted)
         posted = [self._posted(waiting[sent.key], sent) for sent in delivery.results]
         for one in held_back:
             on_posted(one)
         all_posted = (*posted, *held_back)
-        return Outcome(all_posted, self._access.base_url, self._forgotten, delivery.stopped, delivery.refused)
+        return Outcome(
+            all_posted,
+            self._access.base_url,
+            self._forgotten,
+            delivery.stopped,
+            delivery.refused,
+            delivery.interrupted,
+        )
 
-    def _deliver(self, waiting: dict[str, Item], seconds: float, on_posted: Callable[[Posted], None]) -> Delivery:
+    def _deliver(self, waiting: dict[str, Item], left: float, on_posted: Callable[[Posted], None]) -> Delivery:
         if not waiting:
             return Delivery(())
 
@@ -110,7 +123,7 @@ class Sending:
             self._keep(self._posted(waiting[key], Sent(key, "kept", progress=progress)))
 
         parcels = [self._parcel(item) for item in waiting.values()]
-        return Amp(self._access, total_timeout=seconds).send(parcels, keep, progressed)
+        return self._client(self._access, total_timeout=self._seconds).send(parcels, keep, progressed, left)
 
     def _keep(self, posted: Posted) -> None:
         try:

@@ -51,6 +51,8 @@ class Publisher:
         complete = False
         try:
             complete = self._publish(interrupted=interrupted)
+        except KeyboardInterrupt:  # the tests are over, and their outcomes are still to be told
+            self._said.append(f"publishing was interrupted; what was not sent is kept, for: {self._command}")
         except Exception as error:  # noqa: BLE001 - whatever it is, the outcomes of the tests stand
             self._said.append(f"traces could not be published: {type(error).__name__}: {printable(str(error))}")
         if not complete and self._publishing.strict and session.exitstatus == pytest.ExitCode.OK:
@@ -68,7 +70,8 @@ class Publisher:
         items = self._waiting({packed["envelope"] for packed in held})
         if not (items or self._packed):
             whose = "a failed test" if self._publishing.which == "failed" else "a test"
-            self._said.append(f"there was no trace of {whose} to publish")
+            why = "" if self._settings.enabled else f": tracing is off ({self._settings.source})"
+            self._said.append(f"there was no trace of {whose} to publish{why}")
             return True
         self._said += self._problems(held)
         lost = len(self._packed) - len(held) - len(items)

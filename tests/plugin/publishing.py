@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
 import pytest
 
 from pytest_crewai_trace.publish import outbox
 from pytest_crewai_trace.publish.native import SPANS_SINCE, crewai_version
-from tests.support.amp import refuse
+from tests.support.amp import Override, refuse
 
 PUBLISH = "--crewai-trace-publish"
 # A call of a model as cheap as a trace can be.
@@ -51,6 +54,21 @@ def run_and_keep(project, amp):
     amp.override = refuse(401)
     project.run(PUBLISH, "all")
     amp.override = None
+
+
+def killing(project, kill: Callable[[], None], *, after: int) -> Override:
+    """An override for AMP: when so many traces are sent and remembered, whoever asks for another grant is killed."""
+    asked = itertools.count()
+
+    def override(request):
+        if not request.path.endswith("/grants") or next(asked) < after:
+            return
+        end = time.monotonic() + 60
+        while len(list(project.path.rglob("*.published.json"))) < after and time.monotonic() < end:
+            time.sleep(0.01)
+        kill()
+
+    return override
 
 
 def command(project, *arguments):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import base64
 import gzip
 import json
@@ -10,13 +11,16 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 from xml.etree import ElementTree
 
 import pytest
 
 from pytest_crewai_trace.publish.native import SPANS_SINCE, crewai_version
-from tests.plugin.publishing import CALL, PUBLISH, command, lines, names_sent, run_and_keep, sent, waiting
+from tests.plugin.publishing import CALL, PUBLISH, command, killing, lines, names_sent, run_and_keep, sent, waiting
 from tests.support.amp import refuse
+from tests.support.envelopes import envelope, uuid
+from tests.support.faults import silence
 from tests.support.loopback import json_reply
 
 TRACING = "crewai.telemetry.tracing."
@@ -300,6 +304,31 @@ def test_s49_a_pytest_inside_a_test_keeps_to_itself(crews, amp, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "variable", "ini", "traced"),
+    [
+        ((f"{PUBLISH}=all",), None, "crewai_trace = false", True),
+        ((), "all", "crewai_trace = false", True),
+        ((), None, "crewai_trace_publish = all", False),
+        ((f"{PUBLISH}=all", "--no-crewai-trace"), None, "", False),
+    ],
+)
+def test_tracing_where_crewais_own_is_switched_off(crews, amp, monkeypatch, arguments, variable, ini, traced):
+    """To publish asks for traces; where something else has the last word, that is said."""
+    monkeypatch.setenv("CREWAI_TRACING_ENABLED", "false")
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    if variable is not None:
+        monkeypatch.setenv("CREWAI_TRACE_PUBLISH", variable)
+    crews.write("pytest.ini", f"[pytest]\n{ini}\n")
+    crews.tests(f"def test_one(): {CALL}")
+
+    said = lines(crews.run(*arguments))
+
+    assert bool(amp.requests) is traced
+    source = "command line" if arguments else "CREWAI_TRACING_ENABLED"
+    assert (f"there was no trace of a test to publish: tracing is off ({source})" in said) is not traced
+
+
+@pytest.mark.parametrize(
     ("arguments", "ini", "said"),
     [
         ((f"{PUBLISH}=some",), "", "invalid choice: 'some'"),
@@ -336,12 +365,37 @@ def test_dry_run_prints_what_would_be_sent(crews, amp):
     assert amp.requests == []
 
 
-def test_the_command_imports_no_crewai(project):
-    code = "import sys; from pytest_crewai_trace.cli import publish; print('crewai' in sys.modules)"
+def test_the_command_imports_no_crewai(project, amp):
+    """Neither where it is imported nor while it sends."""
+    project.write(".crewai-traces/run/test-1.passed.envelope.json", envelope().dump())
+    code = """
+        import sys
+        from pytest_crewai_trace.cli import main
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        code = main(["publish"])
+        print(code, sorted({"crewai", "httpx"} & set(sys.modules)))
+        """
 
-    assert done.stdout == "False\n"
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=project.path, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "0 ['httpx']"
+    assert list(amp.spans) == [uuid(0)]
+
+
+def test_a_green_run_leaves_nothing_to_do(crews, amp):
+    """The next step of the job publishes a folder that nobody made, and is green too."""
+    crews.tests(f"def test_one(): {CALL}")
+
+    result = crews.run(PUBLISH, "failed", "--crewai-trace-dir=traces")
+    code, out, err = command(crews, "publish", "traces")
+
+    assert "there was no trace of a failed test to publish" in lines(result)
+    assert code == 0
+    assert out == "nothing to publish in traces\n"
+    assert err == "there is no 'traces'; pytest --crewai-trace-publish makes what is sent\n"
+    assert amp.requests == []
 
 
 def test_s42_s73_what_the_server_does_not_want_is_counted_apart_and_not_sent_again(crews, amp):
@@ -392,7 +446,7 @@ def test_a_killed_run_is_published_later(crews, amp):
 
 @posix
 def test_s41_a_killed_publisher_and_two_at_once(crews, amp):
-    """Killed while the server holds its answer back; then two at the same time: each trace is at the server once."""
+    """Killed when some are sent and others under way; then two at the same time: each trace is at the server once."""
     crews.tests(f"""
         @pytest.mark.parametrize("number", range(6))
         def test_one(number): {CALL}
@@ -400,22 +454,20 @@ def test_s41_a_killed_publisher_and_two_at_once(crews, amp):
     run_and_keep(crews, amp)
     publisher = [sys.executable, "-m", "pytest_crewai_trace.cli", "publish"]
 
-    def kill_at_third(request):
-        if request.path.endswith("/grants") and sum(one.path.endswith("/grants") for one in amp.requests) == 3:
-            killed.kill()
-            killed.wait()
-        return
+    def kill():
+        killed.kill()
+        killed.wait()
 
-    amp.requests.clear()
-    amp.override = kill_at_third
+    amp.override = killing(crews, kill, after=2)
     killed = subprocess.Popen(publisher, cwd=crews.path, stdout=subprocess.DEVNULL)
     assert killed.wait(60) == -signal.SIGKILL
     amp.override = None
+    assert len(names_sent(amp)) == 2
     both = [subprocess.Popen(publisher, cwd=crews.path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     outputs = [one.communicate(timeout=60)[0] for one in both]
 
     assert [one.returncode for one in both] == [0, 0], outputs
-    assert {one["test.case.name"] for one in sent(amp)} == {f"test_it.py::test_one[{number}]" for number in range(6)}
+    assert names_sent(amp) == [f"test_one[{number}]" for number in range(6)]
     assert waiting(crews) == []
 
 
@@ -567,6 +619,37 @@ def test_interrupted_runs_are_kept(crews, amp):
     assert command(crews, "publish", "--which=failed")[1].startswith("nothing to publish")
     assert command(crews, "publish")[0] == 0
     assert names_sent(amp) == ["test_one"]
+
+
+def test_s34_ctrl_c_while_traces_are_sent(crews, amp):
+    """What was sent is told, the rest is kept, and the run ends as any other: with what its tests came to."""
+    grants = []
+
+    def interrupt(request):
+        if request.path.endswith("/grants"):
+            grants.append(request)
+            if len(grants) == 2:
+                _thread.interrupt_main()
+        return silence if len(grants) > 1 else None
+
+    crews.tests(f"""
+        @pytest.mark.parametrize("number", range(3))
+        def test_one(number):
+            {CALL}
+            assert number
+        """)
+    amp.override = interrupt
+
+    result = crews.run(PUBLISH, "all", no_reraise_ctrlc=True)
+
+    result.assert_outcomes(passed=2, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    said = lines(result)
+    assert "stopped: publishing was interrupted" in said
+    kept = len(waiting(crews))
+    assert kept >= 2
+    assert f"published {3 - kept} trace{'s' if kept == 3 else ''} to CrewAI AMP ({amp.url})" in said
+    assert f"{kept} traces not sent; kept, for: crewai-trace publish .crewai-traces" in said
 
 
 def test_s39_what_was_sent_cannot_be_remembered(crews, amp):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
 import pytest
 
-from tests.plugin.publishing import CALL, PUBLISH, attributes, command, lines, names_sent, sent, waiting
+from tests.plugin.publishing import CALL, PUBLISH, attributes, command, killing, lines, names_sent, sent, waiting
 from tests.support.amp import MOST_BYTES, MOST_SPANS, spans_of
 
 pytest.importorskip("xdist")
@@ -121,6 +122,36 @@ def test_a_killed_controller(suite, amp):
     names = names_sent(amp)
     assert len(names) == len(set(names)) >= len(finished)
     assert "test_one[10]" in names
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+def test_a_controller_that_is_killed_while_it_publishes(suite, amp):
+    """The command sends what it has not, and nothing of what it has."""
+    suite.write(
+        "conftest.py",
+        """
+        import os
+        from pathlib import Path
+
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            Path("controller").write_text(str(os.getpid()))
+        """,
+    )
+
+    def kill():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int((suite.path / "controller").read_text()), signal.SIGKILL)
+
+    amp.override = killing(suite, kill, after=5)
+
+    result = suite.run_apart(PUBLISH, "all", *XDIST, "2")
+
+    assert result.ret == -signal.SIGKILL
+    amp.override = None
+    assert len(names_sent(amp)) == 5
+    assert len(waiting(suite)) == 15
+    assert command(suite, "publish")[0] == 0
+    assert sorted(names_sent(amp)) == sorted(f"test_one[{number}]" for number in range(20))
 
 
 def test_s47_a_test_that_is_rerun_is_two_traces(crews, amp):

@@ -44,8 +44,8 @@ def environment_of(home: Path, url: str) -> dict[str, str]:
     return environment
 
 
-def on_pipe(command: list[str], folder: Path, environment: dict[str, str]) -> str:
+def on_pipe(command: list[str], folder: Path, environment: dict[str, str], *, timeout: float = 300) -> str:
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=timeout
     )
     return done.stdout + done.stderr

@@ -1,4 +1,5 @@
-"""Runs crewAI twice in one process: traced by crewAI itself, and by us; writes what we made of it to a file.
+"""Runs crewAI in one process: traced by crewAI itself, then by us, then in a pytest that publishes; writes what we made
+of it to a file.
 
 ``python -c "from tests.support.native import main; main()" FILE SCENE...``, with AMP's stand-in in its environment.
 """
@@ -12,6 +13,8 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from pytest_crewai_trace.capture.bus import Recording
 from pytest_crewai_trace.capture.guard import Guard
@@ -79,6 +82,23 @@ def traced_by_us(run: Any) -> dict[str, Any]:
     return {"spans": spans, "events": made.events, "gone": made.gone, "problem": made.problem}
 
 
+TEST = """
+import pytest
+from tests.support.native import scenes
+
+@pytest.mark.parametrize("scene", {wanted})
+def test_scene(scene):
+    scenes()[scene]()
+"""
+
+
+def published_by_us(wanted: list[str]) -> int:
+    """The exit code of a run that publishes all of it, in the folder that this is in."""
+    file = Path("test_scenes.py")
+    file.write_text(TEST.format(wanted=wanted), encoding="utf-8")
+    return int(pytest.main(["--crewai-trace-publish=all", "-p", "no:cacheprovider", str(file)]))
+
+
 def main() -> None:
     from crewai.events.event_bus import crewai_event_bus
 
@@ -92,4 +112,5 @@ def main() -> None:
     guard.start()
     ours = {name: traced_by_us(found[name]) for name in wanted}
     guard.stop()
+    assert published_by_us(wanted) == 0
     Path(report).write_text(json.dumps(ours), encoding="utf-8")

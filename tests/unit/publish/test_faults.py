@@ -1,7 +1,9 @@
-"""Every fault of the network, at a server that counts: how often it was asked, what was waited, what became of it."""
+"""Every fault of the network, met by the command that publishes: how often the server was asked, what was waited, how
+long it took, the exit code, what was said, and what is left to send."""
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from pytest_crewai_trace.cli.publish import publish
+from pytest_crewai_trace.publish import outbox
+from pytest_crewai_trace.publish.amp import Amp as Client
 from tests.support import faults
 from tests.support.amp import COLLECTOR, GRANTS, Amp
 from tests.support.amp_faults import (
@@ -36,7 +41,7 @@ OPEN, EVENTS, FINALIZE, MARK = (
     "PATCH /batches/*",
 )
 BACKOFF = [0.5, 1.0]
-FAILED, KEPT, SENT, REJECTED, PARTIAL = "failed", "kept", "sent", "rejected", "partial"
+FAILED, SENT, REJECTED, PARTIAL = "failed", "sent", "rejected", "partial"
 REFUSED = "AMP refused the token in CREWAI_USER_PAT (HTTP 401): set it to a valid personal access token"
 COLLECTOR_ELSEWHERE = "names a collector that is neither https nor on this machine"
 IN_A_ROW = "publishing was stopped after 3 failures in a row"
@@ -46,8 +51,10 @@ IN_A_ROW = "publishing was stopped after 3 failures in a row"
 class Row:
     """A fault, and what it comes to. ``fault`` changes the server and may give another URL to go to.
 
-    ``requests``: all that reach the server, in their order. ``pauses``: seconds waited between tries. ``seconds``: the
-    most that it really takes. ``left``: how many traces are still to be sent.
+    ``requests``: all that reach the server, in their order. ``state`` and ``reason``: what becomes of the first trace.
+    ``pauses``: seconds waited between tries. ``seconds``: the most that it really takes. ``left``: how many traces are
+    still to be sent. ``said``: the last lines, where they are not those of one trace in that ``state``. ``options``: of
+    the client. ``environ``: variables; ``{certificate}`` stands for the file of the one that a server with ``tls`` has.
     """
 
     name: str
@@ -59,11 +66,22 @@ class Row:
     seconds: float = 5.0
     left: int | None = None
     envelopes: tuple[Any, ...] = (envelope(),)
-    stopped: str | None = None
-    others: str | None = None
+    said: tuple[str, ...] | None = None
+    exit_code: int | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=dict)
+    tls: bool = False
 
 
+# The exit code of one trace that ended like this, and what is said besides "published 0 traces".
+ENDS = {
+    SENT: (0, ()),
+    FAILED: (1, ("1 trace not sent: {reason}; kept, for: crewai-trace publish {place}",)),
+    REJECTED: (1, ("1 trace not accepted by AMP, and not to be sent again: {reason}",)),
+    PARTIAL: (1, ("1 trace reached AMP in part: {reason}",)),
+}
+KEPT_ALL = "1 trace not sent; kept, for: crewai-trace publish {place}"
+KEPT_FIVE = KEPT_ALL.replace("1 trace", "5 traces")
 NO_GRANTS = Reply(404, b"<h1>Not Found</h1>", content_type="text/html")
 SLOW = {"request_timeout": 0.2}
 SHORT = {"total_timeout": 0.5}
@@ -139,7 +157,7 @@ ROWS = [
         reason=f"AMP did not answer in time; {UP}",
         seconds=2,
         options=SHORT,
-        stopped=UP,
+        said=(f"stopped: {UP}", KEPT_ALL),
     ),
     Row(
         "S17 a byte of the header every 100 ms",
@@ -164,7 +182,7 @@ ROWS = [
         reason=f"AMP's collector did not answer in time; {UP}",
         seconds=2,
         options=SHORT,
-        stopped=UP,
+        said=(f"stopped: {UP}", KEPT_ALL),
     ),
     Row(
         "S17 a byte of the body every 100 ms, in all",
@@ -173,7 +191,7 @@ ROWS = [
         reason=f"AMP's collector did not answer in time; {UP}",
         seconds=2,
         options=SHORT,
-        stopped=UP,
+        said=(f"stopped: {UP}", KEPT_ALL),
     ),
     *[
         Row(
@@ -189,6 +207,35 @@ ROWS = [
             ("a gzip bomb", faults.BOMB, ", unpacked"),
         )
     ],
+    Row(
+        "S19 a certificate that nobody vouches for",
+        lambda amp: None,
+        [],
+        reason="AMP showed a certificate that is not to be trusted",
+        tls=True,
+    ),
+    Row(
+        "S19 a certificate of another host",
+        lambda amp: amp.url.replace("127.0.0.1", "localhost"),
+        [],
+        reason="AMP showed a certificate that is not to be trusted",
+        tls=True,
+        environ={"SSL_CERT_FILE": "{certificate}"},
+    ),
+    Row(
+        "S19 a certificate that SSL_CERT_FILE vouches for",
+        lambda amp: None,
+        [GRANT, EXPORT],
+        SENT,
+        tls=True,
+        environ={"SSL_CERT_FILE": "{certificate}"},
+    ),
+    Row(
+        "S19 a server that speaks no TLS",
+        lambda amp: amp.url.replace("http:", "https:"),
+        [],
+        reason="AMP does not speak TLS as it should",
+    ),
     *[
         Row(
             f"S20 {number} of {whom}, and not followed",
@@ -237,8 +284,8 @@ ROWS = [
         reason=REFUSED,
         envelopes=FIVE,
         left=5,
-        stopped=REFUSED,
-        others=f"it was not tried: {REFUSED}",
+        said=(f"stopped: {REFUSED}", KEPT_FIVE),
+        exit_code=3,
     ),
     Row(
         "S22 403",
@@ -247,16 +294,26 @@ ROWS = [
         reason=REFUSED.replace("401", "403"),
         envelopes=FIVE,
         left=5,
-        stopped=REFUSED.replace("401", "403"),
+        said=(f"stopped: {REFUSED.replace('401', '403')}", KEPT_FIVE),
+        exit_code=3,
     ),
-    Row("S22 401 for a batch", on("/batches", status(401)), [OPEN], reason=REFUSED, envelopes=BATCH, stopped=REFUSED),
+    Row(
+        "S22 401 for a batch",
+        on("/batches", status(401)),
+        [OPEN],
+        reason=REFUSED,
+        envelopes=BATCH,
+        said=(f"stopped: {REFUSED}", KEPT_ALL),
+        exit_code=3,
+    ),
     Row(
         "S22 401 for events",
         on("/events", status(401)),
         [OPEN, EVENTS],
         reason=REFUSED,
         envelopes=BATCH,
-        stopped=REFUSED,
+        said=(f"stopped: {REFUSED}", KEPT_ALL),
+        exit_code=3,
     ),
     *[
         Row(
@@ -331,7 +388,7 @@ ROWS = [
         most_bytes(70_000),
         [GRANT, EXPORT, EXPORT],
         SENT,
-        envelopes=(envelope(spans=1, test={"test.long": "x" * 100_000}),),
+        envelopes=(envelope(spans=1, test={"test.case.name": "test_it", "test.long": "x" * 100_000}),),
     ),
     Row(
         "S25 413 for whatever it is",
@@ -449,6 +506,18 @@ ROWS = [
     ),
     Row("S30 200 lost on the way", lost, [GRANT, EXPORT, EXPORT], SENT, pauses=[0.5]),
     Row(
+        "S31 500 traces, and from the eleventh on no answer",
+        on(GRANTS, *[None] * 10, faults.silence),
+        [*[GRANT, EXPORT] * 10, GRANT],
+        SENT,
+        seconds=6,
+        left=490,
+        envelopes=tuple(map(envelope, range(500))),
+        said=("stopped: the 3 s for publishing were up", KEPT_ALL.replace("1 trace", "490 traces")),
+        exit_code=1,
+        options={"total_timeout": 3},
+    ),
+    Row(
         "S32 three failures in a row",
         on(GRANTS, status(503)),
         [GRANT] * 9,
@@ -456,8 +525,8 @@ ROWS = [
         pauses=BACKOFF * 3,
         envelopes=FIVE,
         left=5,
-        stopped=IN_A_ROW,
-        others=f"it was not tried: {IN_A_ROW}",
+        said=(f"stopped: {IN_A_ROW}", KEPT_FIVE),
+        exit_code=1,
     ),
     Row(
         "S32 two failures, then none",
@@ -467,32 +536,80 @@ ROWS = [
         pauses=BACKOFF * 2,
         envelopes=FIVE,
         left=2,
+        said=("2 traces not sent: AMP answered HTTP 503; kept, for: crewai-trace publish {place}",),
+        exit_code=1,
+    ),
+    Row(
+        "S33 what is set for OpenTelemetry has no say",
+        lambda amp: None,
+        [GRANT, EXPORT],
+        SENT,
+        environ={
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9",
+            "OTEL_EXPORTER_OTLP_HEADERS": "authorization=canary",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+            "OTEL_SDK_DISABLED": "true",
+        },
+    ),
+    Row(
+        "S33 a proxy that is not there",
+        lambda amp: None,
+        [],
+        reason="AMP refused the connection",
+        pauses=BACKOFF,
+        environ={"HTTP_PROXY": "http://127.0.0.1:9"},
+    ),
+    Row(
+        "S33 a proxy that is not for this host",
+        lambda amp: None,
+        [GRANT, EXPORT],
+        SENT,
+        environ={"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"},
     ),
 ]
 
 
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory):
+    return faults.certificate(tmp_path_factory.mktemp("tls"))
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name.replace(" ", "-"))
-def test_fault(row, deliver, clock):
+def test_fault(row, tls, tmp_path, clock, monkeypatch, capsys):
     """S69, S73, and the number in the row's name."""
-    told = []
-    with Amp() as amp:
+    run = tmp_path / "traces" / "run"
+    run.mkdir(parents=True)
+    for number, one in enumerate(row.envelopes):
+        (run / f"test-{number:03}.failed.envelope.json").write_text(one.dump(), encoding="utf-8")
+    for name, value in row.environ.items():
+        monkeypatch.setenv(name, value.format(certificate=tls[1]))
+    options = {"connections": 1, "timing": clock.timing, **row.options}
+    seconds = options.pop("total_timeout", 30.0)
+
+    with Amp(tls=tls[0] if row.tls else None) as amp:
         url = row.fault(amp) or amp.url
+        monkeypatch.setenv("CREWAI_PLUS_URL", url)
+        monkeypatch.setenv("CREWAI_USER_PAT", "secret-canary")
         began = time.monotonic()
-        delivery = deliver(url, *row.envelopes, on_result=told.append, **row.options)
+        exit_code = publish([str(run.parent)], seconds=seconds, client=functools.partial(Client, **options))
         took = time.monotonic() - began
 
-    first, *others = delivery.results
     assert amp.paths == row.requests
     assert clock.pauses == row.pauses
     assert took < row.seconds
-    assert (first.state, first.reason) == (row.state, row.reason)
-    assert first.url == (f"{amp.url}/traces/{uuid(0)}" if row.state in {SENT, PARTIAL} else None)
     left = row.left if row.left is not None else int(row.state == FAILED)
-    assert sum(not one.final for one in delivery.results) == left
-    assert sorted(told, key=lambda one: one.key) == list(delivery.results)
-    if row.stopped is not None:
-        assert delivery.stopped == row.stopped
-        assert delivery.refused == row.stopped.startswith("AMP refused")
-    if row.others is not None:
-        assert (others[-1].state, others[-1].reason) == (KEPT, row.others)
-    assert "secret" not in repr(delivery)
+    waiting = [item for item in outbox.find([run]) if item.waits]
+    assert len(waiting) == left
+    assert all(item.path.exists() for item in waiting)
+    code, said = ENDS[row.state]
+    assert exit_code == (code if row.exit_code is None else row.exit_code)
+    page = f"{amp.url}/traces/{uuid(0)}" if row.state in {SENT, PARTIAL} else ""
+    published = len(row.envelopes) - left if row.left is not None else int(row.state == SENT)
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == "  ".join(part for part in (f"{row.state:<8}", "test_it", page, row.reason) if part)
+    assert others[len(row.envelopes) - 1 :] == [
+        f"published {published} trace{'' if published == 1 else 's'} to CrewAI AMP ({url})",
+        *(line.format(reason=row.reason, place=run.parent) for line in (said if row.said is None else row.said)),
+    ]
+    assert "secret" not in "\n".join((first, *others))

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from tests.support.amp import COLLECTOR, GRANTS, Amp
-from tests.support.envelopes import envelope, uuid
+from tests.support.envelopes import envelope
 from tests.support.faults import at, certificate, full_backlog, trickling_head
 from tests.support.loopback import Loopback, Reply, json_reply
 
@@ -31,33 +31,6 @@ def test_s14_a_resolver_that_fails_itself(deliver, monkeypatch):
     assert (sent.state, sent.reason) == ("failed", "AMP has a name that cannot be looked up")
 
 
-def test_s19_a_certificate_that_nobody_vouches_for(deliver, tls, clock):
-    with Amp(tls=tls[0]) as amp:
-        delivery = deliver(amp.url, envelope())
-
-    (sent,) = delivery.results
-    assert (sent.state, sent.reason, sent.attempts) == ("failed", f"AMP {UNTRUSTED}", 1)
-    assert amp.requests == []
-    assert clock.pauses == []
-
-
-def test_s19_a_certificate_of_another_host(deliver, tls, monkeypatch):
-    monkeypatch.setenv("SSL_CERT_FILE", str(tls[1]))
-    with Amp(tls=tls[0]) as amp:
-        (sent,) = deliver(amp.url.replace("127.0.0.1", "localhost"), envelope()).results
-
-    assert (sent.state, sent.reason) == ("failed", f"AMP {UNTRUSTED}")
-    assert amp.requests == []
-
-
-def test_s19_a_server_that_speaks_no_tls(deliver):
-    with Amp() as amp:
-        (sent,) = deliver(amp.url.replace("http:", "https:"), envelope()).results
-
-    assert (sent.state, sent.reason, sent.attempts) == ("failed", "AMP does not speak TLS as it should", 1)
-    assert amp.requests == []
-
-
 def test_s19_a_collector_that_nobody_vouches_for(deliver, tls):
     with Amp(tls=tls[0]) as collector, Amp() as amp:
         real = amp._grant
@@ -70,15 +43,6 @@ def test_s19_a_collector_that_nobody_vouches_for(deliver, tls):
 
     assert (sent.state, sent.reason) == ("failed", f"AMP's collector {UNTRUSTED}")
     assert collector.requests == []
-
-
-def test_a_certificate_that_ssl_cert_file_vouches_for(deliver, tls, monkeypatch):
-    monkeypatch.setenv("SSL_CERT_FILE", str(tls[1]))
-    with Amp(tls=tls[0]) as amp:
-        (sent,) = deliver(amp.url, envelope()).results
-
-    assert sent.state == "sent"
-    assert sent.url == f"{amp.url}/traces/{uuid(0)}"
 
 
 def test_s17_a_server_that_trickles_over_tls_is_cut(deliver, tls, monkeypatch):
