@@ -70,10 +70,11 @@ def ours(events: ToEmit, *, build: bool = False) -> Cpu:
 
 def beside(peer: Peer) -> Callable[[ToEmit], Cpu]:
     def run(events: ToEmit) -> Cpu:
-        with peer() as count:
-            cpu = emit_all(events, finish=count)
-            if not count():
-                raise AssertionError("nothing arrived")
+        arrived: list[object] = []
+        with peer() as take:
+            cpu = emit_all(events, finish=lambda: arrived.extend(take()))
+        if not arrived:
+            raise AssertionError("nothing arrived")
         return cpu
 
     return run

@@ -1,20 +1,20 @@
 """What people would trace crewAI with instead, each as a context that is entered around a run.
 
-What is given says how much it has, once all of it has arrived. What is not installed is not there.
+What is given hands out what has arrived, once all of it has. What is not installed is not there.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 from crewai.events.event_bus import CrewAIEventsBus, crewai_event_bus
 
-Count = Callable[[], int]
-Peer = Callable[[], AbstractContextManager[Count]]
+Take = Callable[[], Sequence[Any]]
+Peer = Callable[[], AbstractContextManager[Take]]
 
 
 @contextmanager
@@ -71,16 +71,16 @@ def wrapper(keep: Callable[[Any], Any]) -> Peer:
     """A wrapper that keeps something of each event."""
 
     @contextmanager
-    def peer() -> Iterator[Count]:
+    def peer() -> Iterator[Take]:
         kept: list[Any] = []
         with wrapped(lambda source, event: kept.append(keep(event))):
-            yield lambda: len(kept)
+            yield lambda: kept
 
     return peer
 
 
 @contextmanager
-def handlers() -> Iterator[Count]:
+def handlers() -> Iterator[Take]:
     """A handler that appends, for every type of event."""
     from crewai.events.base_events import BaseEvent
 
@@ -94,15 +94,15 @@ def handlers() -> Iterator[Count]:
     for event_type in {*every(BaseEvent)}:
         crewai_event_bus.register_handler(event_type, lambda source, event: kept.append((source, event)))
 
-    def count() -> int:
+    def take() -> Sequence[Any]:
         crewai_event_bus.flush()
-        return len(kept)
+        return kept
 
-    yield count
+    yield take
 
 
 @contextmanager
-def trace_session() -> Iterator[Count]:
+def trace_session() -> Iterator[Take]:
     """crewAI's own ``TraceSession``, exporting to memory."""
     from crewai.telemetry.tracing.session import TraceSession
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -110,18 +110,24 @@ def trace_session() -> Iterator[Count]:
     exporter = InMemorySpanExporter()
     session = TraceSession(str(uuid.uuid4()), [exporter])
 
-    def count() -> int:
+    def take() -> Sequence[Any]:
         crewai_event_bus.flush()
         session.flush()
-        return len(exporter.get_finished_spans())
+        return _taken(exporter)
 
     with session.activate():
-        yield count
+        yield take
     session.shutdown()
 
 
+def _taken(exporter: Any) -> Sequence[Any]:
+    spans: Sequence[Any] = exporter.get_finished_spans()
+    exporter.clear()
+    return spans
+
+
 @contextmanager
-def openinference() -> Iterator[Count]:
+def openinference() -> Iterator[Take]:
     """openinference's event listener, exporting to memory."""
     from openinference.instrumentation.crewai import CrewAIInstrumentor
     from opentelemetry.sdk.trace import TracerProvider
@@ -134,19 +140,19 @@ def openinference() -> Iterator[Count]:
     instrumentor = CrewAIInstrumentor()
     instrumentor.instrument(tracer_provider=provider, use_event_listener=True, skip_dep_check=True)
 
-    def count() -> int:
+    def take() -> Sequence[Any]:
         crewai_event_bus.flush()
-        return len(exporter.get_finished_spans())
+        return _taken(exporter)
 
     try:
-        yield count
+        yield take
     finally:
         instrumentor.uninstrument()
         provider.shutdown()
 
 
 @contextmanager
-def legacy() -> Iterator[Count]:
+def legacy() -> Iterator[Take]:
     """crewAI's ``TraceCollectionListener``, which keeps events to be sent in batches; here, nothing is sent."""
     from crewai.events.listeners.tracing.trace_batch_manager import TraceBatchManager
     from crewai.events.listeners.tracing.trace_listener import TraceCollectionListener
@@ -165,11 +171,11 @@ def legacy() -> Iterator[Count]:
     ):
         getattr(listener, register)(crewai_event_bus)
 
-    def count() -> int:
+    def take() -> Sequence[Any]:
         crewai_event_bus.flush()
-        return len(manager.event_buffer)
+        return manager.event_buffer
 
-    yield count
+    yield take
 
 
 TRACE_SESSION, OPENINFERENCE, LEGACY = "crewAI's TraceSession", "openinference", "crewAI's legacy listener"
