@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import statistics
-import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
 
-from crewai.events.event_bus import CrewAIEventsBus, crewai_event_bus
+from crewai.events.event_bus import crewai_event_bus
 
-from benchmarks.measure import Cpu, Spread, Table, interleave, verdict
-from benchmarks.runs import Emitted, Recorded, ToEmit, in_a_context_of_its_own, run_crew, run_flow, undisturbed
+from benchmarks.measure import Case, Cpu, Ratio, Spread, Table, interleave, seconds, verdict
+from benchmarks.peers import (
+    APPENDING,
+    COPYING,
+    OPENINFERENCE,
+    SLIM_SPAN,
+    TRACE_SESSION,
+    Peer,
+    collectors,
+    payload,
+    slim_span,
+)
+from benchmarks.runs import Recorded, ToEmit, in_a_context_of_its_own, run_crew, run_flow, undisturbed
 from pytest_crewai_trace.capture.bus import Recording, _record
 from pytest_crewai_trace.capture.spans import trace_of
 from pytest_crewai_trace.trace.trace import TraceOrigin
 
-try:
-    from crewai.telemetry.tracing.session import TraceSession
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-except ImportError:  # before 1.15.22
-    TraceSession = None  # type: ignore[assignment,misc]
-
-MOST_ADDED = 10.0  # us an event
-LEAST_RATIO = 40.0  # of crewAI's TraceSession
-
-# What a wrapper that knows what it wants would copy.
-_PAYLOAD = (
-    *("type", "event_id", "parent_event_id", "started_event_id", "messages", "response"),
-    *("tool_name", "tool_args", "output", "error", "usage"),
-)
+MOST_ADDED = 5.0  # us an event, with the bus; as much for the recorder fed alone
+LEAST_TIMES = {TRACE_SESSION: 60.0, OPENINFERENCE: 40.0}
+OURS, BUILT, WITHOUT = "pytest-crewai-trace", "pytest-crewai-trace, with the trace built", "without"
 
 RUNS: Mapping[str, Callable[[], None]] = {
     "crew, native tool calls": lambda: run_crew(native=True),
@@ -52,51 +49,6 @@ def emit_all(events: ToEmit, finish: Callable[[], object] = lambda: None) -> Cpu
     return in_a_context_of_its_own(emit)
 
 
-@contextmanager
-def wrapped(keep: Callable[[Any, Any], None]) -> Iterator[None]:
-    """A plain wrapper on the bus class."""
-    original = CrewAIEventsBus.emit
-
-    def emit(bus: CrewAIEventsBus, source: Any, event: Any) -> Any:
-        try:
-            return original(bus, source, event)
-        finally:
-            keep(source, event)
-
-    CrewAIEventsBus.emit = emit  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        CrewAIEventsBus.emit = original  # type: ignore[method-assign]
-
-
-def without(events: ToEmit) -> Cpu:
-    return emit_all(events)
-
-
-def appending(events: ToEmit) -> Cpu:
-    kept: Emitted = []
-    with wrapped(lambda source, event: kept.append((source, event))):
-        return emit_all(events)
-
-
-def copying(events: ToEmit) -> Cpu:
-    kept: list[dict[str, Any]] = []
-
-    def keep(source: Any, event: Any) -> None:
-        fields = event.__dict__
-        kept.append({name: frozen(fields[name]) for name in _PAYLOAD if name in fields})
-
-    with wrapped(keep):
-        return emit_all(events)
-
-
-def frozen(value: Any) -> Any:
-    if type(value) is list:
-        return [dict(item) if type(item) is dict else item for item in value]
-    return dict(value) if type(value) is dict else value
-
-
 def ours(events: ToEmit, *, build: bool = False) -> Cpu:
     recording = Recording(warn=lambda message: None)
     recording.start()
@@ -116,22 +68,127 @@ def ours(events: ToEmit, *, build: bool = False) -> Cpu:
     return cpu
 
 
-def crewais(events: ToEmit) -> Cpu:
-    """crewAI's own ``TraceSession``, exporting to memory."""
-    exporter = InMemorySpanExporter()
-    session = TraceSession(str(uuid.uuid4()), [exporter])
-    with session.activate():
-        cpu = emit_all(events, finish=lambda: (crewai_event_bus.flush(), session.flush()))
-    session.shutdown()
-    if not exporter.get_finished_spans():
-        raise AssertionError("TraceSession made no spans")
-    return cpu
+def beside(peer: Peer) -> Callable[[ToEmit], Cpu]:
+    def run(events: ToEmit) -> Cpu:
+        arrived: list[object] = []
+        with peer() as take:
+            cpu = emit_all(events, finish=lambda: arrived.extend(take()))
+        if not arrived:
+            raise AssertionError("nothing arrived")
+        return cpu
+
+    return run
 
 
-def recorder_alone(events: ToEmit) -> Cpu:
-    """The recorder fed with events that the bus has already seen."""
-    seen = list(events)
-    emit_all(seen)
+def configurations() -> dict[str, Callable[[ToEmit], Cpu]]:
+    return {
+        WITHOUT: emit_all,
+        OURS: ours,
+        BUILT: lambda events: ours(events, build=True),
+        **{name: beside(peer) for name, peer in collectors().items()},
+    }
+
+
+def tables(*, rounds: int) -> Iterator[Table]:
+    for what, run in RUNS.items():
+        recorded = Recorded(run)
+        cases = {name: _emitted(recorded, configuration) for name, configuration in configurations().items()}
+        yield table(what, interleave(rounds, cases), len(recorded))
+    yield alone(Recorded(RUNS["crew, native tool calls"]), rounds=rounds)
+
+
+def _emitted(recorded: Recorded, configuration: Callable[[ToEmit], Cpu]) -> Case:
+    def measured() -> Cpu:
+        events = recorded.again()
+        with undisturbed():
+            return configuration(events)
+
+    return measured
+
+
+def table(what: str, taken: Mapping[str, list[Cpu]], events: int) -> Table:
+    floor = taken[WITHOUT]
+    added = {
+        name: [(cpu.seconds - base.seconds) / events for cpu, base in zip(cpus, floor, strict=True)]
+        for name, cpus in taken.items()
+        if name != WITHOUT
+    }
+    mine = statistics.median(added[OURS])
+    plain = Spread.of([cpu.seconds / events for cpu in floor])
+    made = Table(
+        f"CPU per event: {what}",
+        ("configuration", "adds us an event", "least", "times ours", "garbage collector, us"),
+        note=f"{events} events, {len(floor)} rounds. The bus itself takes {plain.show(1e6)} us an event. The least is"
+        " between the quickest rounds with and without: what is added when nothing else runs on the machine.",
+    )
+    for name, values in added.items():
+        spread = Spread.of(values)
+        collecting = statistics.median(cpu.collecting / events for cpu in taken[name])
+        least = (min(seconds(taken[name])) - min(seconds(floor))) / events
+        digits = 2 if spread.median < 1e-5 else 1
+        made.add(
+            name,
+            spread.show(1e6, digits),
+            f"{least * 1e6:.1f}",
+            f"{spread.median / mine:.2f}",
+            f"{collecting * 1e6:.2f}",
+        )
+    times = {name: statistics.median(added[name]) / mine for name in LEAST_TIMES if name in added}
+    enough = all(value >= LEAST_TIMES[name] for name, value in times.items())
+    made.promise(
+        f"CPU added per event: {what}",
+        f"{mine * 1e6:.1f} us",
+        "; ".join(
+            [
+                *(
+                    f"{name} +{statistics.median(added[name]) * 1e6:.0f} us, {value:.0f} times"
+                    for name, value in times.items()
+                ),
+                *(
+                    f"{name} +{statistics.median(added[name]) * 1e6:.1f}"
+                    for name in added
+                    if name not in (OURS, BUILT, *times)
+                ),
+            ]
+        ),
+        f"at most {MOST_ADDED:.0f} us; " + ", ".join(f"1/{least:.0f} of {name}" for name, least in LEAST_TIMES.items()),
+        met=mine * 1e6 <= MOST_ADDED and enough,
+        apart=Ratio.of(added[OURS], added[COPYING]).apart,
+    )
+    return made
+
+
+def alone(recorded: Recorded, *, rounds: int) -> Table:
+    """The recorder, and what a wrapper would do, fed with events that the bus has already seen."""
+    cases: dict[str, Case] = {OURS: lambda: _recorder_alone(recorded)}
+    floors = {APPENDING: lambda event: event, SLIM_SPAN: slim_span, COPYING: payload}
+    for name, keep in floors.items():
+        cases[name] = lambda keep=keep: _fed(recorded, keep)  # type: ignore[misc]
+    taken = interleave(rounds, cases)
+    made = Table("The recorder fed alone", ("", "us an event", "least"), note="Without the bus.")
+    for name, cpus in taken.items():
+        made.add(
+            name,
+            Spread.of([cpu.seconds / len(recorded) for cpu in cpus]).show(1e6, 2),
+            f"{min(seconds(cpus)) / len(recorded) * 1e6:.2f}",
+        )
+    mine = statistics.median(seconds(taken[OURS])) / len(recorded) * 1e6
+    ratio = Ratio.of(seconds(taken[OURS]), seconds(taken[COPYING]))
+    made.promise(
+        "the recorder fed alone, an event",
+        f"{mine:.1f} us",
+        "; ".join(f"{name} {statistics.median(seconds(taken[name])) / len(recorded) * 1e6:.1f} us" for name in floors),
+        f"at most {MOST_ADDED:.0f} us: twice the floor",
+        met=verdict(mine, MOST_ADDED) == "yes",
+        apart=ratio.apart,
+    )
+    return made
+
+
+def _recorder_alone(recorded: Recorded) -> Cpu:
+    seen = list(recorded.again())
+    with undisturbed():
+        emit_all(seen)
     recording = Recording(warn=lambda message: None)
     recorder = recording.begin()
     with Cpu() as cpu:
@@ -142,70 +199,12 @@ def recorder_alone(events: ToEmit) -> Cpu:
     return cpu
 
 
-CONFIGURATIONS: dict[str, Callable[[ToEmit], Cpu]] = {
-    "without us": without,
-    "a wrapper that appends": appending,
-    "a wrapper with a frozen copy of 11 fields": copying,
-    "pytest-crewai-trace": ours,
-    "pytest-crewai-trace, with the trace built": lambda events: ours(events, build=True),
-    "its recorder alone": recorder_alone,
-}
-if TraceSession is not None:
-    CONFIGURATIONS["crewAI's TraceSession"] = crewais
-
-
-def tables(*, rounds: int) -> Iterator[Table]:
-    for what, run in RUNS.items():
-        recorded = Recorded(run)
-
-        def case(configuration: Callable[[ToEmit], Cpu], recorded: Recorded = recorded) -> Callable[[], Cpu]:
-            def measured() -> Cpu:
-                events = recorded.again()
-                with undisturbed():
-                    return configuration(events)
-
-            return measured
-
-        taken = interleave(rounds, {name: case(configuration) for name, configuration in CONFIGURATIONS.items()})
-        yield table(f"CPU per event: {what}", taken, len(recorded))
-
-
-def table(title: str, taken: Mapping[str, list[Cpu]], events: int) -> Table:
-    floor = taken["without us"]
-    added = {
-        name: [
-            (cpu.seconds - (0.0 if name == "its recorder alone" else base.seconds)) / events
-            for cpu, base in zip(cpus, floor, strict=True)
-        ]
-        for name, cpus in taken.items()
-        if name != "without us"
-    }
-    our_median = statistics.median(added["pytest-crewai-trace"])
-    plain = Spread.of([cpu.seconds / events for cpu in floor])
-    made = Table(
-        title,
-        ("configuration", "adds us an event", "least", "ratio to ours", "garbage collector, us", "target", "met"),
-        note=f"{events} events, {len(floor)} rounds. The bus itself takes {plain.show(1e6)} us an event. The least is"
-        " between the quickest rounds with and without: what is added when nothing else runs on the machine.",
-    )
-    for name, values in added.items():
-        spread = Spread.of(values)
-        collecting = statistics.median(cpu.collecting / events for cpu in taken[name])
-        quickest = 0.0 if name == "its recorder alone" else min(cpu.seconds for cpu in floor)
-        least = (min(cpu.seconds for cpu in taken[name]) - quickest) / events
-        target, met = "", ""
-        if name == "pytest-crewai-trace":
-            target, met = f"at most {MOST_ADDED:.0f}", verdict(spread.median * 1e6, MOST_ADDED)
-        elif name == "crewAI's TraceSession":
-            target = f"ours at most 1/{LEAST_RATIO:.0f}"
-            met = verdict(LEAST_RATIO, spread.median / our_median)
-        made.add(
-            name,
-            spread.show(1e6, 2 if spread.median < 1e-5 else 1),
-            f"{least * 1e6:.1f}",
-            f"{spread.median / our_median:.2f}",
-            f"{collecting * 1e6:.2f}",
-            target,
-            met,
-        )
-    return made
+def _fed(recorded: Recorded, keep: Callable[[object], object]) -> Cpu:
+    seen = list(recorded.again())
+    with undisturbed():
+        emit_all(seen)
+    kept: list[object] = []
+    with Cpu() as cpu:
+        for _, event in seen:
+            kept.append(keep(event))
+    return cpu

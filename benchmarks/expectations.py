@@ -1,11 +1,9 @@
-"""Expectations that hold, on 1,000, 10,000 and 100,000 spans in three shapes; and a peer on the same trees."""
+"""Expectations that hold, on 1,000, 10,000 and 100,000 spans in three shapes."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
-from importlib.util import find_spec
 from typing import Any
 
 from benchmarks.growth import BRANCHES, MOST_EXPONENT
@@ -20,7 +18,6 @@ NAMES = 50
 _INNER = ("crew", "task", "agent")
 _CHAIN = ("crew", "task", "agent", "tool", "llm")
 _LEAST_MS = 0.5  # what takes less says nothing about growth
-_PEER_SIZES = {"bushy": 10_000, "flat": 10_000, "chain": 1_000}  # a chain of 10,000 takes it minutes
 
 
 def parent_of(shape: str, number: int) -> int | None:
@@ -137,71 +134,3 @@ def first_asked(trace: Trace, rounds: int) -> Iterator[tuple[str, float]]:
                 case()
             taken.append(cpu.seconds)
         yield name, statistics.median(taken)
-
-
-def timed(cases: dict[str, Callable[[], object]], rounds: int) -> Iterator[tuple[str, float]]:
-    for name, case in cases.items():
-        taken = []
-        for _ in range(rounds):
-            with Cpu() as cpu:
-                case()
-            taken.append(cpu.seconds)
-        yield name, statistics.median(taken)
-
-
-def peer(*, rounds: int) -> Table | None:
-    """The same questions to the span tree of pydantic-evals, if it is installed."""
-    if find_spec("pydantic_evals") is None:
-        return None
-    from pydantic_evals.otel import SpanTree
-    from pydantic_evals.otel.span_tree import SpanNode
-
-    made = Table(
-        "The same questions, beside pydantic-evals",
-        ("shape", "spans", "question", "pytest-crewai-trace, ms", "pydantic-evals, ms", "times as long"),
-        note="How often a tool was called, in the whole trace and inside its first span.",
-    )
-    began = datetime(2026, 1, 1, tzinfo=timezone.utc)
-    for shape, size in _PEER_SIZES.items():
-        trace = trace_of(shape, size)
-        nodes = [
-            SpanNode(
-                name=span.name,
-                trace_id=1,
-                span_id=span.id + 1,
-                parent_span_id=None if span.parent_id is None else span.parent_id + 1,
-                start_timestamp=began + timedelta(seconds=span.start),
-                end_timestamp=began + timedelta(seconds=span.end or 0.0),
-                attributes={},
-            )
-            for span in trace.all_spans
-        ]
-        tree = SpanTree()
-        tree.add_spans(nodes)
-        root, name = trace.all_spans[0], trace.tools[-1].name
-        calls = len(trace.tools.named(name))
-        inside: Any = {"name_equals": name, "some_ancestor_has": {"name_equals": root.name}}
-        ours = dict(timed({key: expectations(trace, trace)[key] for key in _ASKED}, 3 * rounds))
-        theirs = dict(
-            timed(
-                {
-                    _ASKED[0]: lambda tree=tree, name=name, calls=calls: _same(tree.find({"name_equals": name}), calls),
-                    _ASKED[1]: lambda tree=tree, inside=inside, calls=calls: _same(tree.find(inside), calls),
-                },
-                rounds,
-            )
-        )
-        for key, question in zip(_ASKED, ("by name", "by name, inside a span"), strict=True):
-            factor = theirs[key] / ours[key]
-            made.add(
-                shape, f"{size:,}", question, f"{ours[key] * 1e3:.2f}", f"{theirs[key] * 1e3:,.1f}", f"{factor:,.0f}"
-            )
-    return made
-
-
-_ASKED = ("to_call_tool, times", "to_call_tool, inside a span")
-
-
-def _same(found: list[Any], count: int) -> None:
-    if len(found) != count:
-        raise AssertionError(f"{len(found)} spans, not {count}")

@@ -1,4 +1,4 @@
-"""CPU time with the garbage collector's part apart, interleaved rounds, and tables."""
+"""CPU time with the garbage collector's part apart, interleaved rounds, tables, and the promises that they check."""
 
 from __future__ import annotations
 
@@ -84,25 +84,103 @@ def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
     return statistics.linear_regression([math.log(size) for size in sizes], [math.log(value) for value in values]).slope
 
 
+def case(function: Callable[[], object]) -> Case:
+    """The CPU of calling a function."""
+
+    def run() -> Cpu:
+        with Cpu() as cpu:
+            function()
+        return cpu
+
+    return run
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """What one is to another: the median over the rounds, and how far their two halves lie apart, as a share of it.
+
+    The halves are two runs in one: every other round is of the same half.
+    """
+
+    median: float
+    apart: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f}" if self.median >= 0.1 else f"1/{1 / self.median:,.0f}" if self.median > 0 else "0"
+
+    @classmethod
+    def of(cls, ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
+        ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
+        median = statistics.median(ratios)
+        if len(ratios) < 4:
+            return cls(median, max(ratios) / min(ratios) - 1 if min(ratios) > 0 else math.nan)
+        halves = statistics.median(ratios[::2]) - statistics.median(ratios[1::2])
+        return cls(median, abs(halves / median) if median else math.nan)
+
+
+def seconds(cpus: Sequence[Cpu]) -> list[float]:
+    return [cpu.seconds for cpu in cpus]
+
+
+MOST_APART = 0.15  # of two runs
+
+
+@dataclass(frozen=True)
+class Promise:
+    """One line of the table of what things cost: ours, the same beside it, the target and whether it is met.
+
+    ``apart`` is how far two runs lie from one another, as a share; ``None`` where each has one round.
+    """
+
+    what: str
+    ours: str
+    beside: str
+    target: str
+    met: bool
+    apart: float | None = None
+
+    HEAD = ("what", "ours", "beside it", "target", "met", "two runs")
+
+    def cells(self) -> tuple[str, ...]:
+        if self.apart is None or math.isnan(self.apart):
+            noise = "one round"
+        else:
+            noise = f"{self.apart:.0%} apart" + (": noisy" if self.apart > MOST_APART else "")
+        return (self.what, self.ours, self.beside, self.target, "yes" if self.met else "NO", noise)
+
+
+Curve = list[tuple[float, float]]
+
+
 @dataclass
 class Table:
-    """Rows of text with a heading, as Markdown."""
+    """Rows of text with a heading, as Markdown; ``promises`` are what they show, ``curves`` how it grows."""
 
     title: str
     head: tuple[str, ...]
     note: str = ""
     rows: list[tuple[str, ...]] = field(default_factory=list)
+    promises: list[Promise] = field(default_factory=list)
+    curves: dict[str, dict[str, Curve]] = field(default_factory=dict)
 
     def add(self, *cells: Any) -> None:
         self.rows.append(tuple(str(cell) for cell in cells))
 
+    def promise(self, what: str, ours: str, beside: str, target: str, *, met: bool, apart: float | None = None) -> None:
+        self.promises.append(Promise(what, ours, beside, target, met, apart))
+
     def markdown(self) -> str:
-        rows = [self.head, tuple("---" for _ in self.head), *self.rows]
-        widths = [max(len(row[place]) for row in rows) for place in range(len(self.head))]
-        lines = [
-            "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-        ]
-        return "\n".join([f"## {self.title}", "", *([self.note, ""] if self.note else []), *lines, ""])
+        return "\n".join([f"## {self.title}", "", *([self.note, ""] if self.note else []), grid(self.head, self.rows)])
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
+    return "".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |\n"
+        for line in lines
+    )
 
 
 def verdict(value: float, most: float) -> str:

@@ -76,10 +76,15 @@ def run_flow(methods: int = 30) -> None:
     type(Flow)("Chain", (Flow,), {**namespace, "__module__": __name__})().kickoff()
 
 
+def silent() -> contextlib.AbstractContextManager[object]:
+    """Without what crewAI prints."""
+    return contextlib.redirect_stdout(io.StringIO())
+
+
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Without crewAI's own handlers and what it prints."""
-    with crewai_event_bus.scoped_handlers(), contextlib.redirect_stdout(io.StringIO()):
+    with crewai_event_bus.scoped_handlers(), silent():
         yield
 
 

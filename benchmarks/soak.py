@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from benchmarks.drawing import Panel, picture
 from benchmarks.measure import Table, verdict
 
 ROOT = Path(__file__).parents[1]
@@ -152,54 +153,16 @@ def table(traced: Sequence[Sample], plain: Sequence[Sample], allocated: tuple[Se
 
 # -- the picture ------------------------------------------------------------------------------------------------------
 
-_WIDTH, _HEIGHT, _LEFT, _TOP = 760, 200, 60, 30
-_COLOURS = {"with the plugin": "#0b6e4f", "without": "#9a9a9a"}
 
-
-def picture(traced: Sequence[Sample], plain: Sequence[Sample]) -> str:
-    """Two curves over the tests: resident memory, and CPU of a test."""
+def curves(traced: Sequence[Sample], plain: Sequence[Sample]) -> str:
+    """Over the tests: resident memory, and CPU of a test."""
     runs = {"with the plugin": traced, "without": plain}
-    panels = (
-        ("resident memory, MB", {name: [(s.tests, s.resident / 2**20) for s in run] for name, run in runs.items()}),
-        (
-            "CPU of a test, ms",
-            {
-                name: [(b.tests, (b.cpu - a.cpu) / (b.tests - a.tests) * 1e3) for a, b in pairwise(run)]
-                for name, run in runs.items()
-            },
-        ),
-    )
-    height = (_HEIGHT + 2 * _TOP) * len(panels)
-    size = f"0 0 {_WIDTH + _LEFT + 20} {height}"
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size}" font-family="sans-serif" font-size="12">',
-        '<rect width="100%" height="100%" fill="#fff"/>',
-    ]
-    for number, (title, curves) in enumerate(panels):
-        parts += _panel(title, curves, _TOP + number * (_HEIGHT + 2 * _TOP))
-    return "\n".join([*parts, "</svg>", ""])
-
-
-def _panel(title: str, curves: dict[str, list[tuple[int, float]]], top: int) -> list[str]:
-    points = [point for curve in curves.values() for point in curve]
-    most_x, most_y = max(x for x, _ in points), max(y for _, y in points) * 1.1
-    bottom = top + _HEIGHT
-    parts = [f'<text x="{_LEFT}" y="{top - 8}" font-weight="bold">{title}</text>']
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        y, x = bottom - share * _HEIGHT, _LEFT + share * _WIDTH
-        parts += [
-            f'<path d="M{_LEFT} {y:.1f}H{_LEFT + _WIDTH}" stroke="#e4e4e4"/>',
-            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{share * most_y:.0f}</text>',
-            f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{share * most_x:.0f}</text>',
-        ]
-    for number, (name, curve) in enumerate(curves.items()):
-        line = " ".join(f"{_LEFT + x / most_x * _WIDTH:.1f},{bottom - y / most_y * _HEIGHT:.1f}" for x, y in curve)
-        where = _LEFT + _WIDTH - 220 + number * 130
-        parts += [
-            f'<polyline fill="none" stroke="{_COLOURS[name]}" stroke-width="1.5" points="{line}"/>',
-            f'<text x="{where}" y="{top - 8}" fill="{_COLOURS[name]}">{name}</text>',
-        ]
-    return parts
+    memory = {name: [(float(s.tests), s.resident / 2**20) for s in run] for name, run in runs.items()}
+    cpu = {
+        name: [(float(b.tests), (b.cpu - a.cpu) / (b.tests - a.tests) * 1e3) for a, b in pairwise(run)]
+        for name, run in runs.items()
+    }
+    return picture([Panel("resident memory, MB", memory), Panel("CPU of a test, ms", cpu)])
 
 
 def page(made: Table, tests: int, kickoffs: int, allocated: int) -> str:
@@ -226,7 +189,7 @@ def main() -> int:
     fewer = max(100, options.tests // 10)
     counted = tuple(soaked(fewer, options.kickoffs, traced=on, allocated=True) for on in (True, False))
     made = table(traced, plain, counted)
-    (options.docs / "soak.svg").write_text(picture(traced, plain), encoding="utf-8")
+    (options.docs / "soak.svg").write_text(curves(traced, plain), encoding="utf-8")
     (options.docs / "soak.md").write_text(page(made, options.tests, options.kickoffs, fewer), encoding="utf-8")
     print(made.markdown())
     return 1 if any(row[-1] == "NO" for row in made.rows) else 0

@@ -11,9 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measure import Spread, Table, verdict
+from benchmarks.measure import Ratio, Spread, Table
+from benchmarks.others import ROOT, peers_python
 
-ROOT = Path(__file__).parent.parent
 TESTS = 200
 MOST_PER_TEST = 0.3  # ms
 MOST_IMPORT = 3.0  # ms
@@ -29,21 +29,31 @@ for name in sys.argv[1:]:
 print(json.dumps([time.process_time() - began, sorted(set(sys.modules) - before)]))
 """
 
+OURS = "pytest-crewai-trace"
+EMPTY = "an empty plugin"
 PEERS = {
-    "an empty plugin": "empty_plugin",
+    EMPTY: "empty_plugin",
     "xdist": "xdist.plugin",
     "pytest-recording": "pytest_recording.plugin",
     "syrupy": "syrupy",
+    "pytest-asyncio": "pytest_asyncio.plugin",
 }
+# In an environment of their own, as they change what is installed beside them, or load something in every process.
+ELSEWHERE = {
+    "logfire": "logfire._internal.integrations.pytest",
+    "langsmith": "langsmith.pytest_plugin",
+    "deepeval": "deepeval.plugins.plugin",
+}
+MOST_COLLECTING = 15.0  # ms
 
 
-def python(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def python(*arguments: str, folder: Path, executable: str | Path = sys.executable) -> subprocess.CompletedProcess[str]:
     """A Python of its own, in which no plugin is loaded but those that are named."""
     path = os.pathsep.join([str(ROOT), str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
     environment.pop("CREWAI_TRACING_ENABLED", None)
     return subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=True
+        [str(executable), *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=True
     )
 
 
@@ -60,10 +70,10 @@ def cpu_of_children() -> float:
 def imports(*, rounds: int) -> Table:
     made = Table(
         "Importing the plugin on top of pytest",
-        ("what", "CPU, ms", "modules", "target", "met"),
+        ("what", "CPU, ms", "modules"),
         note=f"{rounds} processes each, in turn.",
     )
-    modules = {"pytest-crewai-trace": "pytest_crewai_trace.plugin", **PEERS}
+    modules = {OURS: "pytest_crewai_trace.plugin", **PEERS, **(ELSEWHERE if peers_python() else {})}
     taken: dict[str, list[float]] = {name: [] for name in modules}
     new: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -72,32 +82,91 @@ def imports(*, rounds: int) -> Table:
         for number in range(rounds + 1):  # the first one writes byte code
             for what, module in list(modules.items()):
                 try:
-                    seconds, new[what] = json.loads(python("-c", _IMPORT, module, folder=folder).stdout)
+                    seconds, new[what] = json.loads(
+                        _in(what, "-c", _IMPORT, module, folder=folder).stdout.splitlines()[-1]
+                    )
                 except subprocess.CalledProcessError:
                     del modules[what], taken[what]  # not installed here
                     continue
                 if number:
                     taken[what].append(seconds)
-    for what, values in taken.items():
-        ours = what == "pytest-crewai-trace"
-        spread, count = Spread.of(values), len(new[what])
-        met = verdict(max(spread.median * 1e3 / MOST_IMPORT, count / MOST_MODULES), 1.0)
-        made.add(
-            what,
-            spread.show(1e3, 2),
-            count,
-            f"under {MOST_IMPORT:.0f} ms, at most {MOST_MODULES} modules" if ours else "",
-            met if ours else "",
-        )
-    made.note += f" Ours imports: {', '.join(f'`{module}`' for module in new['pytest-crewai-trace'])}."
+    medians = {what: Spread.of(values) for what, values in taken.items()}
+    for what, spread in medians.items():
+        made.add(what, spread.show(1e3, 2), len(new[what]))
+    ours, count = medians[OURS].median * 1e3, len(new[OURS])
+    made.promise(
+        "importing the plugin on top of pytest, CPU and modules",
+        f"{ours:.1f} ms, {count} modules",
+        "; ".join(f"{what} {spread.median * 1e3:.1f} ms" for what, spread in medians.items() if what != OURS),
+        f"under {MOST_IMPORT:.0f} ms, under {MOST_MODULES + 1} modules",
+        met=ours < MOST_IMPORT and count <= MOST_MODULES,
+        apart=Ratio.of(taken[OURS], taken["xdist" if "xdist" in taken else EMPTY]).apart,
+    )
+    made.note += f" Ours imports: {', '.join(f'`{module}`' for module in new[OURS])}."
     return made
+
+
+def _in(what: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """In this Python, or in that of the peers."""
+    other = peers_python() if what in ELSEWHERE else None
+    return python(*arguments, folder=folder, executable=other or sys.executable)
+
+
+def collecting(*, rounds: int) -> Table:
+    """``--collect-only`` of an empty test, each plugin against the same Python without it in the same round."""
+    plugins = {OURS: "pytest_crewai_trace.plugin", "syrupy": "syrupy", **(ELSEWHERE if peers_python() else {})}
+    arguments = ("-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider")
+    added: dict[str, list[float]] = {}
+    ratios: list[float] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "test_it.py").write_text("def test_it():\n    pass\n")
+        (folder / "pytest.ini").write_text("[pytest]\n")
+        for number in range(rounds + 1):
+            for what, plugin in list(plugins.items()):
+                options = ((), ("-p", plugin)) if number % 2 else (("-p", plugin), ())
+                try:
+                    took = {
+                        bool(option): _cpu(what, *arguments, *option, "test_it.py", folder=folder) for option in options
+                    }
+                except subprocess.CalledProcessError:
+                    del plugins[what]
+                    added.pop(what, None)
+                    continue
+                if number:
+                    added.setdefault(what, []).append(took[True] - took[False])
+                    if what == OURS:
+                        ratios.append(took[True] / took[False])
+    made = Table(
+        "pytest --collect-only of an empty test",
+        ("with", "adds, ms"),
+        note=f"CPU of the whole process, {rounds} rounds, each with and without in turn.",
+    )
+    for what, values in added.items():
+        made.add(what, Spread.of(values).show(1e3))
+    ours = statistics.median(added[OURS]) * 1e3
+    made.promise(
+        "pytest --collect-only on an empty test, CPU",
+        f"{ours:+.1f} ms",
+        "; ".join(f"{what} {statistics.median(of) * 1e3:+,.0f} ms" for what, of in added.items() if what != OURS),
+        f"at most {MOST_COLLECTING:+.0f} ms",
+        met=ours <= MOST_COLLECTING,
+        apart=Ratio.of(ratios, [1.0] * len(ratios)).apart,
+    )
+    return made
+
+
+def _cpu(what: str, *arguments: str, folder: Path) -> float:
+    before = cpu_of_children()
+    _in(what, *arguments, folder=folder)
+    return cpu_of_children() - before
 
 
 def tests(*, rounds: int) -> Table:
     """Paired runs of pytest over empty tests, with and without the option."""
     made = Table(
         "A traced test without crewAI",
-        ("what", "ms", "target", "met"),
+        ("what", "ms"),
         note=f"pytest on {TESTS} empty tests and on one, with and without --crewai-trace, {rounds} rounds, CPU of the"
         " whole process. The cost of a test is what is left after that of switching tracing on.",
     )
@@ -123,14 +192,17 @@ def tests(*, rounds: int) -> Table:
     per_test = [(many - one) / (TESTS - 1) for many, one in zip(added(TESTS), added(1), strict=True)]
     untraced = [(many - one) / (TESTS - 1) for many, one in zip(taken[TESTS, False], taken[1, False], strict=True)]
     spread = Spread.of(per_test)
-    made.add("an empty test, untraced", Spread.of(untraced).show(1e3, 3), "", "")
-    made.add(
-        "tracing adds to a test",
-        spread.show(1e3, 3),
-        f"at most {MOST_PER_TEST}",
-        verdict(statistics.median(per_test) * 1e3, MOST_PER_TEST),
+    made.add("an empty test, untraced", Spread.of(untraced).show(1e3, 3))
+    made.add("tracing adds to a test", spread.show(1e3, 3))
+    made.promise(
+        "a traced test without crewAI",
+        f"{spread.median * 1e3:+.2f} ms",
+        f"the same test untraced {Spread.of(untraced).median * 1e3:.2f} ms",
+        f"at most +{MOST_PER_TEST} ms",
+        met=spread.median * 1e3 <= MOST_PER_TEST,
+        apart=Ratio.of(taken[TESTS, True], taken[TESTS, False]).apart,
     )
-    made.add("tracing adds to a session, once", Spread.of(added(1)).show(1e3, 1), "", "")
+    made.add("tracing adds to a session, once", Spread.of(added(1)).show(1e3, 1))
     return made
 
 

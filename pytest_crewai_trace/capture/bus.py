@@ -9,12 +9,12 @@ from __future__ import annotations
 import mmap
 import os
 import sys
-import time
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import wraps
 from itertools import count
+from time import perf_counter_ns
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -56,7 +56,7 @@ class Recording:
 
     def begin(self) -> Recorder:
         """A new record, which takes the events from now on."""
-        recorder = Recorder(began=time.perf_counter_ns(), began_at=datetime.now(timezone.utc))
+        recorder = Recorder(began=perf_counter_ns(), began_at=datetime.now(timezone.utc))
         _clear_scope()
         self._doubt_replaced(recorder)
         self.strays[0] = 0
@@ -231,7 +231,7 @@ def _watch_emit(original: Any, *, replayed: bool = False) -> Any:
         recording = _running
         if recording is None:
             return original(bus, source, event, *more, **named)
-        sequence, at = next(recording.sequence), time.perf_counter_ns()
+        sequence, at = next(recording.sequence), perf_counter_ns()
         given_start = event.__dict__.get("started_event_id") is not None
         try:
             if more or named:
@@ -253,7 +253,7 @@ def _watch_aemit(original: Any) -> Any:
         recording = _running
         if recording is None:
             return await original(bus, source, event, *more, **named)
-        sequence, at = next(recording.sequence), time.perf_counter_ns()
+        sequence, at = next(recording.sequence), perf_counter_ns()
         given_start = event.__dict__.get("started_event_id") is not None
         try:
             return await original(bus, source, event, *more, **named)

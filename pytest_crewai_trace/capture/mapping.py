@@ -8,10 +8,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_crewai_trace.capture import readers
-from pytest_crewai_trace.capture.readers import PAYLOADS
+from pytest_crewai_trace.capture.readers import GLANCES, PAYLOADS
 
 if TYPE_CHECKING:
-    from pytest_crewai_trace.capture.readers import Read
+    from pytest_crewai_trace.capture.readers import Glance, Read
     from pytest_crewai_trace.trace.semconv import Kind
 
 
@@ -20,7 +20,8 @@ class Rule:
     """How one event type is taken.
 
     ``kind`` is that of the span which it begins or ends, ``partner`` the type of the start that an end ends, ``failed``
-    marks ends that are failures. With a ``payload``, which is frozen at once, ``read`` is called when a test is over.
+    marks ends that are failures. With a ``payload``, which is frozen at once, or a ``glance`` at the objects that it
+    holds, ``read`` is called when a test is over.
     """
 
     role: Literal["begin", "end", "point", "chunk", "ignored"]
@@ -29,6 +30,7 @@ class Rule:
     partner: str | None = None
     failed: bool = False
     payload: tuple[str, ...] | None = None
+    glance: Glance | None = None
 
 
 def _table() -> dict[str, Rule]:
@@ -42,9 +44,10 @@ def _table() -> dict[str, Rule]:
         failed: str = "",
         read_failed: Read = readers.nothing,
     ) -> None:
-        rules[start] = Rule("begin", read, kind, payload=PAYLOADS.get(read))
+        rules[start] = Rule("begin", read, kind, payload=PAYLOADS.get(read), glance=GLANCES.get(read))
         for name, read_end in ends:
-            rules[name] = Rule("end", read_end, kind, partner=start, payload=PAYLOADS.get(read_end))
+            payload, glance = PAYLOADS.get(read_end), GLANCES.get(read_end)
+            rules[name] = Rule("end", read_end, kind, partner=start, payload=payload, glance=glance)
         for name in failed.split():
             # Without a payload: an exception may be in flight, of which a later reader would see nothing.
             rules[name] = Rule("end", read_failed, kind, partner=start, failed=True)
@@ -228,7 +231,7 @@ def _table() -> dict[str, Rule]:
     for name in ("llm_stream_chunk", "llm_thinking_chunk"):
         rules[name] = Rule("chunk", readers.nothing, "llm")
     for name in IGNORED:
-        rules[name] = Rule("ignored", readers.nothing)
+        rules[name] = Rule("ignored", readers.nothing, payload=())
     return rules
 
 
@@ -254,14 +257,15 @@ IGNORED: Mapping[str, str] = MappingProxyType(
 )
 
 OTHER = Rule("point", readers.told)
-RULES: Mapping[str, Rule] = MappingProxyType(_table())
+_RULES = _table()
+RULES: Mapping[str, Rule] = MappingProxyType(_RULES)
 
 
 def rule_of(event: Any) -> Rule:
     """The rule for an event; an unknown one, or a user's own, whatever its ``type``, is a point in time."""
-    event_type = event.__dict__.get("type")
-    if isinstance(event_type, str) and (type(event) in _crewais or _is_crewais(type(event))):
-        return RULES.get(event_type, OTHER)
+    event_type, event_class = event.__dict__.get("type"), type(event)
+    if isinstance(event_type, str) and (event_class in _crewais or _is_crewais(event_class)):
+        return _RULES.get(event_type, OTHER)
     return OTHER
 
 

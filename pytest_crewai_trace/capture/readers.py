@@ -10,8 +10,11 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from enum import Enum
 from functools import lru_cache
+from types import NoneType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from pytest_crewai_trace.capture.objects import is_router, limit_of, own
 from pytest_crewai_trace.capture.plain import plain
@@ -24,6 +27,9 @@ Read = Callable[[Fields, Any], dict[str, Any]]
 
 # Readers that can wait for the end of the test, and the fields that have to be frozen until then.
 PAYLOADS: dict[Read, tuple[str, ...]] = {}
+# Those that can wait once what they read of live objects was looked at; ``False`` of a glance: not this time.
+Glance = Callable[[dict[str, Any], Any], bool]
+GLANCES: dict[Read, Glance] = {}
 
 
 def later(*payload: str) -> Callable[[Read], Read]:
@@ -39,15 +45,41 @@ def later(*payload: str) -> Callable[[Read], Read]:
     return mark
 
 
+def after(glance: Glance) -> Callable[[Read], Read]:
+    """Mark a reader of live objects: ``glance`` puts what they are now in their place among the fields."""
+
+    def mark(read: Read) -> Read:
+        GLANCES[read] = glance
+        return read
+
+    return mark
+
+
+def _seen(thing: Any, *names: str) -> SimpleNamespace | None:
+    """Attributes of an object as they are now; ``None`` if one of them can change."""
+    values = {name: own(thing, name) for name in names}
+    for value in values.values():
+        kind = type(value)
+        if kind not in _UNCHANGING and kind is not UUID and not issubclass(kind, Enum):
+            return None
+    return SimpleNamespace(**values)
+
+
+def _put_seen(held: dict[str, Any], **seen: SimpleNamespace | None) -> bool:
+    held.update(seen)
+    return None not in seen.values()
+
+
 def hold(fields: dict[str, Any], payload: tuple[str, ...]) -> dict[str, Any]:
     """The fields of an event as they are now, for a reader that is called later."""
     held = fields.copy()
     for name in payload:
         value = held.get(name)
-        if value is not None and type(value) is not str:
+        if type(value) not in _UNCHANGING:
             held[name] = _frozen(value)
-    if held.get("agent") is not None:
-        held["agent_role"] = held.get("agent_role") or role_of(held["agent"])
+    agent = held.get("agent")
+    if agent is not None:
+        held["agent_role"] = held.get("agent_role") or role_of(agent)
     return held
 
 
@@ -62,7 +94,7 @@ def _frozen(value: Any) -> Any:
         copy = value.copy()
         if _UNCHANGING.issuperset(map(type, copy)):
             return copy
-    return value if kind in _UNCHANGING else plain(value)
+    return plain(value)
 
 
 _TEXT = frozenset({str})
@@ -214,6 +246,18 @@ def method_end(fields: Fields, source: Any) -> dict[str, Any]:
     return {"result": plain(fields.get("result")), "state": state_of(fields.get("state"))}
 
 
+def _glance_at_task(held: dict[str, Any], source: Any) -> bool:
+    task = held.get("task") or source
+    seen = _seen(task, "id", "name", "description", "expected_output", "async_execution")
+    agent = _seen(own(task, "agent"), "role")
+    if seen is None or agent is None or type(held.get("context")) not in _UNCHANGING:
+        return False
+    seen.agent = agent
+    held["task"] = seen
+    return True
+
+
+@after(_glance_at_task)
 def task(fields: Fields, source: Any) -> dict[str, Any]:
     task = fields.get("task") or source
     return {
@@ -227,6 +271,15 @@ def task(fields: Fields, source: Any) -> dict[str, Any]:
     }
 
 
+def _glance_at_output(held: dict[str, Any], source: Any) -> bool:
+    return _put_seen(
+        held,
+        output=_seen(held.get("output"), "raw", "pydantic", "json_dict", "output_format"),
+        task=_seen(held.get("task") or source, "id"),
+    )
+
+
+@after(_glance_at_output)
 def task_end(fields: Fields, source: Any) -> dict[str, Any]:
     output = fields.get("output")
     data = own(output, "pydantic")
@@ -237,6 +290,19 @@ def task_end(fields: Fields, source: Any) -> dict[str, Any]:
     }
 
 
+def _glance_at_agent(held: dict[str, Any], source: Any) -> bool:
+    tools = held.get("tools")
+    if type(held.get("task_prompt")) not in _UNCHANGING or not isinstance(tools, list | tuple | NoneType):
+        return False
+    held["tools"] = [SimpleNamespace(name=own(tool, "name")) for tool in tools or ()]
+    return _put_seen(
+        held,
+        agent=_seen(held.get("agent") or source, "id", "role", "goal", "max_iter"),
+        task=_seen(held.get("task"), "id", "name", "description"),
+    )
+
+
+@after(_glance_at_agent)
 def agent(fields: Fields, source: Any) -> dict[str, Any]:
     agent, task = fields.get("agent") or source, fields.get("task")
     return {

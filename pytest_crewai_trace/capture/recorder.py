@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import time
 import weakref
+from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
+from sys import exc_info
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.capture.failures import failure, interruption
@@ -131,26 +133,40 @@ class Recorder:
             if rule is None:
                 rule = rule_of(event)
             fields = event.__dict__
-            if rule.role == "chunk":
+            role = rule.role
+            if role == "chunk":
                 self._count_chunk(str(_id(fields.get("call_id"))), at)
                 return
-            thread, task = (threading.get_ident(), _running_task()) if rule.role == "begin" else (0, None)
-            if rule.payload is None or replayed or sys.exc_info()[1] is not None:
+            thread, task = (get_ident(), _running_task()) if role == "begin" else (0, None)
+            held = None if replayed or exc_info()[1] is not None else self._held(rule, fields, source)
+            if held is None:
                 row = self._row(rule, source, fields, sequence, at, given_start, parent, thread, task)
                 self._taken.append(self._read_now(row, event, replayed))
             else:
-                hidden = rule.kind in _FLOWS and is_infrastructure(source)
-                held = hold(fields, () if hidden else rule.payload)
-                if rule.kind == "llm":
-                    self._hold_conversation(rule, held, source)
-                elif rule.kind == "tool" and rule.role == "begin":
-                    held["in_cache"] = in_cache(fields, source)
                 self._taken.append((rule, source, held, sequence, at, given_start, parent, thread, task))
             if self._waiting or len(self._taken) > _MOST_TAKEN or self._held_messages > _MOST_TAKEN:
                 self._read_taken()
         except Exception as error:  # noqa: BLE001 - nothing of ours may end the user's run
             if self.error is None:
                 self.error = error
+
+    def _held(self, rule: Rule, fields: dict[str, Any], source: Any) -> dict[str, Any] | None:
+        """The fields of an event until it is read; ``None`` if it has to be read at once."""
+        payload = rule.payload
+        if payload is None:
+            if rule.glance is None:
+                return None
+            held = fields.copy()
+            return held if rule.glance(held, source) else None
+        kind = rule.kind
+        if kind in _FLOWS and is_infrastructure(source):
+            return fields.copy()
+        held = hold(fields, payload)
+        if kind == "llm":
+            self._hold_conversation(rule, held, source)
+        elif kind == "tool" and rule.role == "begin":
+            held["in_cache"] = in_cache(fields, source)
+        return held
 
     def _read_now(self, row: Row, event: Any, replayed: bool) -> Row:
         """Read an event of live objects, or one that may tell of an exception in flight."""
@@ -430,7 +446,7 @@ def is_infrastructure(source: Any) -> bool:
 
 
 def _running_task() -> weakref.ref[asyncio.Task[Any]] | None:
-    if asyncio._get_running_loop() is None:
+    if _get_running_loop() is None:
         return None
     task = asyncio.current_task()
     return None if task is None else weakref.ref(task)
