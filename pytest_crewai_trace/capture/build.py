@@ -11,8 +11,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pytest_crewai_trace.capture.draft import Draft
+from pytest_crewai_trace.capture.fields import arguments_of, tool_name
 from pytest_crewai_trace.capture.mapping import RULES
-from pytest_crewai_trace.capture.readers import arguments_of, tool_name
 from pytest_crewai_trace.capture.recorder import BACKGROUND, Row
 from pytest_crewai_trace.trace.span import SpanEvent
 

@@ -8,10 +8,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_crewai_trace.capture import readers
-from pytest_crewai_trace.capture.readers import GLANCES, PAYLOADS
+from pytest_crewai_trace.capture import side_readers as beside
+from pytest_crewai_trace.capture.fields import GLANCES, PAYLOADS, take
 
 if TYPE_CHECKING:
-    from pytest_crewai_trace.capture.readers import Glance, Read
+    from pytest_crewai_trace.capture.fields import Glance, Read
     from pytest_crewai_trace.trace.semconv import Kind
 
 
@@ -52,7 +53,7 @@ def _table() -> dict[str, Rule]:
             # Without a payload: an exception may be in flight, of which a later reader would see nothing.
             rules[name] = Rule("end", read_failed, kind, partner=start, failed=True)
 
-    output = readers.take("output")
+    output = take("output")
     for operation in ("kickoff", "train", "test"):
         begin = f"crew_{operation}_started"
         pair(
@@ -105,128 +106,141 @@ def _table() -> dict[str, Rule]:
     pair(
         "tool",
         "mcp_tool_execution_started",
-        readers.mcp_tool,
-        ("mcp_tool_execution_completed", readers.result),
+        beside.mcp_tool,
+        ("mcp_tool_execution_completed", beside.result),
         failed="mcp_tool_execution_failed",
     )
     pair(
         "mcp",
         "mcp_connection_started",
-        readers.mcp,
+        beside.mcp,
         ("mcp_connection_completed", readers.nothing),
         failed="mcp_connection_failed",
     )
     pair(
         "memory",
         "memory_query_started",
-        readers.operation("query", "query"),
-        ("memory_query_completed", readers.take("results")),
+        beside.operation("query", "query"),
+        ("memory_query_completed", take("results")),
         failed="memory_query_failed",
     )
     pair(
         "memory",
         "memory_save_started",
-        readers.save,
+        beside.save,
         ("memory_save_completed", readers.nothing),
         failed="memory_save_failed",
     )
     pair(
         "memory",
         "memory_retrieval_started",
-        readers.operation("retrieval"),
-        ("memory_retrieval_completed", readers.take(results="memory_content")),
+        beside.operation("retrieval"),
+        ("memory_retrieval_completed", take(results="memory_content")),
         failed="memory_retrieval_failed",
     )
     pair(
         "knowledge",
         "knowledge_query_started",
-        readers.operation("query"),
+        beside.operation("query"),
         ("knowledge_query_completed", readers.nothing),
         failed="knowledge_query_failed",
     )
     pair(
         "knowledge",
         "knowledge_search_query_started",
-        readers.operation("retrieval"),
-        ("knowledge_search_query_completed", readers.take("query", results="retrieved_knowledge")),
+        beside.operation("retrieval"),
+        ("knowledge_search_query_completed", take("query", results="retrieved_knowledge")),
         failed="knowledge_search_query_failed",
     )
     pair(
         "guardrail",
         "llm_guardrail_started",
-        readers.guardrail,
-        ("llm_guardrail_completed", readers.guardrail_end),
+        beside.guardrail,
+        ("llm_guardrail_completed", beside.guardrail_end),
         failed="llm_guardrail_failed",
     )
     pair(
         "reasoning",
         "agent_reasoning_started",
-        readers.reasoning,
-        ("agent_reasoning_completed", readers.take("plan", "ready")),
+        beside.reasoning,
+        ("agent_reasoning_completed", take("plan", "ready")),
         failed="agent_reasoning_failed",
     )
-    pair("planning", "plan_step_started", readers.planning("execute"), ("plan_step_completed", readers.plan_end))
+    pair(
+        "planning",
+        "plan_step_started",
+        beside.planning("execute"),
+        ("plan_step_completed", beside.plan_end),
+    )
     pair(
         "planning",
         "step_observation_started",
-        readers.planning("observe"),
-        ("step_observation_completed", readers.observation_end),
+        beside.planning("observe"),
+        ("step_observation_completed", beside.observation_end),
         failed="step_observation_failed",
     )
-    pair("a2a", "a2a_delegation_started", readers.a2a("delegation"), ("a2a_delegation_completed", readers.a2a_end))
     pair(
-        "a2a", "a2a_conversation_started", readers.a2a("conversation"), ("a2a_conversation_completed", readers.a2a_end)
+        "a2a",
+        "a2a_delegation_started",
+        beside.a2a("delegation"),
+        ("a2a_delegation_completed", beside.a2a_end),
+    )
+    pair(
+        "a2a",
+        "a2a_conversation_started",
+        beside.a2a("conversation"),
+        ("a2a_conversation_completed", beside.a2a_end),
     )
     pair(
         "a2a",
         "a2a_parallel_delegation_started",
-        readers.a2a("parallel_delegation"),
-        ("a2a_parallel_delegation_completed", readers.a2a_end),
+        beside.a2a("parallel_delegation"),
+        ("a2a_parallel_delegation_completed", beside.a2a_end),
     )
     pair(
         "a2a",
         "a2a_server_task_started",
-        readers.a2a("server_task"),
-        ("a2a_server_task_completed", readers.a2a_end),
+        beside.a2a("server_task"),
+        ("a2a_server_task_completed", beside.a2a_end),
         failed="a2a_server_task_failed a2a_server_task_canceled",
     )
     pair(
         "human_feedback",
         "human_feedback_requested",
-        readers.human_feedback("feedback"),
-        ("human_feedback_received", readers.take("feedback", "outcome")),
+        beside.human_feedback("feedback"),
+        ("human_feedback_received", take("feedback", "outcome")),
     )
     pair(
         "human_feedback",
         "flow_input_requested",
-        readers.human_feedback("input"),
-        ("flow_input_received", readers.take(feedback="response")),
+        beside.human_feedback("input"),
+        ("flow_input_received", take(feedback="response")),
     )
     pair(
         "conversation",
         "conversation_turn_started",
-        readers.named("flow_name"),
+        beside.named("flow_name"),
         ("conversation_turn_completed", readers.nothing),
         failed="conversation_turn_failed",
     )
     pair(
         "skill",
         "skill_discovery_started",
-        readers.skill("discovery"),
-        ("skill_discovery_completed", readers.take(found="skill_names")),
+        beside.skill("discovery"),
+        ("skill_discovery_completed", take(found="skill_names")),
     )
-    pair("skill", "skill_download_started", readers.skill("download"), ("skill_download_completed", readers.nothing))
+    pair("skill", "skill_download_started", beside.skill("download"), ("skill_download_completed", readers.nothing))
     pair(
         "evaluation",
         "agent_evaluation_started",
-        readers.evaluation,
-        ("agent_evaluation_completed", readers.evaluation_end),
+        beside.evaluation,
+        ("agent_evaluation_completed", beside.evaluation_end),
         failed="agent_evaluation_failed",
     )
     for name in _POINTS:
         rules[name] = Rule("point", readers.told)
     for name in ("agent_logs_started", "agent_logs_execution"):  # the rest of them repeats prompts and answers
-        read = readers.take("agent_role")
+        read = take("agent_role")
         rules[name] = Rule("point", read, payload=PAYLOADS.get(read))
     for name in ("llm_stream_chunk", "llm_thinking_chunk"):
         rules[name] = Rule("chunk", readers.nothing, "llm")

@@ -10,16 +10,16 @@ from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
-from functools import lru_cache
 from sys import exc_info
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
+from pytest_crewai_trace.capture.conversations import Conversations, hands_over_copies
 from pytest_crewai_trace.capture.failures import failure, interruption
+from pytest_crewai_trace.capture.fields import hold, identify
 from pytest_crewai_trace.capture.mapping import Rule, rule_of
 from pytest_crewai_trace.capture.objects import in_cache, own
 from pytest_crewai_trace.capture.plain import plain
-from pytest_crewai_trace.capture.readers import hold, identify
 from pytest_crewai_trace.trace.messages import Messages
 
 if TYPE_CHECKING:
@@ -106,8 +106,7 @@ class Recorder:
         self._sources: dict[int, object] = {}
         self._starts: dict[str, Row] = {}
         self._open: dict[str, Row] = {}
-        self._conversations: dict[tuple[int, str | None], tuple[list[Any], Messages]] = {}
-        self._tools: dict[int, tuple[list[str] | None, tuple[Any, ...]]] = {}
+        self._conversations = Conversations()
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._waiting = 0  # how many wait for an end
@@ -189,14 +188,14 @@ class Recorder:
 
     def _hold_conversation(self, rule: Rule, held: dict[str, Any], source: Any) -> None:
         """Freeze what a call of a model shares with the agent."""
-        copies = _hands_over_copies(type(source))  # type: ignore[arg-type]  # a class can be hashed
+        copies = hands_over_copies(type(source))  # type: ignore[arg-type]  # a class can be hashed
         if rule.role == "end":
             held["messages"] = None  # those of its start
             if not copies:
                 held["response"] = plain(held.get("response"))
         elif not copies:
-            held["messages"] = self._share(held.get("messages"), source, held)
-            held["tools"] = self._definitions(id(source), held.get("tools"))
+            held["messages"] = self._conversations.share(held.get("messages"), source, _id(held.get("agent_id")))
+            held["tools"] = self._conversations.definitions(id(source), held.get("tools"))
         elif type(held.get("messages")) is list:
             self._held_messages += len(held["messages"])
 
@@ -234,8 +233,8 @@ class Recorder:
         if rule.kind == "llm" and rule.role == "begin":
             messages, tools = fields.get("messages"), fields.get("tools")
             if type(messages) is not Messages:
-                messages = self._share(messages, source, fields)
-                tools = self._definitions(row.source, tools)
+                messages = self._conversations.share(messages, source, _id(fields.get("agent_id")))
+                tools = self._conversations.definitions(row.source, tools)
             row.fields["messages"], row.fields["tool_definitions"] = messages, tools
 
     @property
@@ -282,38 +281,6 @@ class Recorder:
                 chunks = self.chunks[call_id] = Chunks(at)
             chunks.count += 1
 
-    def _share(self, messages: Any, source: Any, fields: dict[str, Any]) -> Messages:
-        """The conversation, with what it has in common with the last one of the same model and agent kept once."""
-        kind = type(messages)  # isinstance() would ask the object for its class
-        if issubclass(kind, str):
-            messages = [{"role": "user", "content": messages}]
-        elif issubclass(kind, list):
-            messages = messages if kind is list else list(list.__iter__(messages))
-        else:
-            return Messages()
-        key = (id(source), _id(fields.get("agent_id")))
-        known, base = self._conversations.get(key, ([], Messages()))
-        copies = _hands_over_copies(type(source))  # type: ignore[arg-type]  # a class can be hashed
-        # Copies are plain data: those can be asked whether they are equal.
-        shared = len(known) if copies and messages[: len(known)] == known else _common(known, messages)
-        if 0 < shared == len(messages) == len(known):
-            return base
-        tail = [m if isinstance(m, dict) else {"content": m} for m in map(plain, messages[shared:])]
-        made = Messages(tail, base if shared else None, shared)
-        self._conversations[key] = ([*known[:shared], *tail], made)
-        return made
-
-    def _definitions(self, source: int, tools: Any) -> tuple[Any, ...]:
-        """The tools offered to a model; the same ones, call after call, are kept once."""
-        if tools is None or (type(tools) is list and not tools):
-            return ()
-        names = _names_of(tools)
-        known = self._tools.get(source)
-        if known is None or names is None or known[0] != names:
-            frozen = plain(tools)
-            known = self._tools[source] = (names, tuple(frozen) if isinstance(frozen, list) else (frozen,))
-        return known[1]
-
     # -- what is still open -----------------------------------------------------------------------------------------
 
     def _ended_by(self, rule: Rule, start_id: str | None, source: int) -> Row | None:
@@ -355,7 +322,6 @@ class Recorder:
         self._read_taken()
         self._rows.clear()
         self._conversations.clear()
-        self._tools.clear()
         self._sources = {row.source: self._sources[row.source] for row in self._open.values()}
 
     def settle(self, seconds: float, *, only: str | None = None, besides: set[str] | None = None) -> None:
@@ -429,17 +395,6 @@ class Recorder:
             return parent is not None and (rule.kind == BACKGROUND or self._may_go_on(parent))
 
 
-@lru_cache(maxsize=256)
-def _hands_over_copies(source: type) -> bool:
-    """Whether the events of a model own the messages, tools and responses that they carry.
-
-    Those of crewAI's ``BaseLLM`` do, on every supported version (``to_serializable``); those of ``crewai.llm.LLM``
-    share what is nested in them with the agent.
-    """
-    modules = {base.__module__ for base in source.__mro__}
-    return "crewai.llms.base_llm" in modules and "crewai.llm" not in modules
-
-
 def is_infrastructure(source: Any) -> bool:
     """Whether a flow is crewAI's own machinery: the agent executor, or encoding and recall of memories."""
     return type(source).__module__.startswith("crewai.") and own(source, "suppress_flow_events") is True
@@ -454,29 +409,3 @@ def _running_task() -> weakref.ref[asyncio.Task[Any]] | None:
 
 def _id(value: Any) -> str | None:
     return value if value is None or type(value) is str else str(plain(value))
-
-
-def _names_of(tools: Any) -> list[str] | None:
-    """What the tools offered to a model are called, where they have the usual form."""
-    names = []
-    for tool in tools if type(tools) is list else (None,):
-        function = tool.get("function", tool) if type(tool) is dict else None
-        name = function.get("name") if type(function) is dict else None
-        if type(name) is not str:
-            return None
-        names.append(name)
-    return names
-
-
-def _common(known: list[dict[str, Any]], messages: list[Any]) -> int:
-    """How many first messages are those that we know, without asking any object whether it is equal."""
-    for place, (one, other) in enumerate(zip(known, messages, strict=False)):
-        if type(other) is not dict or len(other) != len(one):
-            return place
-        for key, value in other.items():
-            if type(key) is not str or key not in one:
-                return place
-            mine = one[key]
-            if value is not mine and (value if type(value) is str else plain(value)) != mine:
-                return place
-    return min(len(known), len(messages))
