@@ -105,6 +105,7 @@ def _serial(url: str, parcels: list[Parcel]) -> float:
 
 def _otlp(url: str, parcels: list[Parcel]) -> float:
     """OpenTelemetry's exporter, a request a trace, with spans that are already made."""
+    import requests
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace import TracerProvider
 
@@ -114,9 +115,10 @@ def _otlp(url: str, parcels: list[Parcel]) -> float:
     ]
     for span in made:
         span.end()
-    exporter = OTLPSpanExporter(endpoint=f"{url}/collector", timeout=30)
     # An answer that is no success is tried again, after a pause.
-    exporter._session.hooks["response"] = [_as_success] if hasattr(exporter, "_session") else []
+    session = requests.Session()
+    session.hooks["response"] = [_as_success]
+    exporter = OTLPSpanExporter(endpoint=f"{url}/collector", timeout=30, session=session)
     began = time.perf_counter()
     for _ in parcels:
         exporter.export(made)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pytest
 
@@ -27,8 +26,7 @@ MARKER = "crewai_trace"
 MARKER_ARGUMENTS = ("enabled", "keep")
 
 
-@dataclass(frozen=True)
-class CassetteMark:
+class CassetteMark(NamedTuple):
     """What the marker ``crewai_cassette`` says.
 
     ``path``: the file, in the folder of cassettes. ``mode``: replies are found by the request, or by their position.

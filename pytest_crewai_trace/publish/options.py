@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import pytest
 
@@ -21,8 +20,7 @@ _LONGEST = 3_600.0  # seconds
 Said = Callable[[str], "tuple[str, str] | None"]
 
 
-@dataclass(frozen=True)
-class Publishing:
+class Publishing(NamedTuple):
     """``which``: whose traces go to CrewAI AMP. ``content``: how much of what was said in them.
 
     ``strict``: a run that passes, and of which something could not be sent, ends with exit code 1. ``anonymous``:
