@@ -102,12 +102,12 @@ def test_the_spans_that_an_expectation_is_about(project):
 
 
 def test_workers_and_merged_shards_show_the_same(project):
-    """S45 S50: one process, two workers, two shards; all that is shown but times."""
+    """S45 S50: one process, four workers, two shards; all that is shown but times."""
     project.tests(TESTS)
     project.run("--crewai-trace-html=alone.html").assert_outcomes(passed=3, failed=1)
     alone = everything(project.path / "alone.html")
     # In a folder of its own: else it would be compared with the run before.
-    apart = ("--crewai-trace-html=workers.html", "--crewai-trace-dir=workers", "-p", "xdist.plugin", "-n", "2")
+    apart = ("--crewai-trace-html=workers.html", "--crewai-trace-dir=workers", "-p", "xdist.plugin", "-n", "4")
     project.run_apart(*apart).assert_outcomes(passed=3, failed=1)
     assert shown(project.path / "workers.html") == ALL
     assert everything(project.path / "workers.html") == alone
