@@ -14,7 +14,7 @@ Content = Literal["full", "redacted", "none"]
 CONTENTS: tuple[Content, ...] = get_args(Content)
 _WHICH = ("failed", "all", "none")
 _YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
-_LONGEST = 3_600.0  # seconds
+_SECONDS, _LONGEST = 30.0, 3_600.0
 
 # What was said under a name on the command line, in the environment or in ini, and where; None where nothing was.
 Said = Callable[[str], "tuple[str, str] | None"]
@@ -31,7 +31,7 @@ class Publishing(NamedTuple):
     content: Content = "redacted"
     strict: bool = False
     anonymous: bool = False
-    seconds: float = 30.0
+    seconds: float = _SECONDS
 
 
 def add_options(group: Any, parser: pytest.Parser) -> None:
@@ -103,7 +103,7 @@ def _folded(found: tuple[str, str] | None) -> tuple[str, str] | None:
 def _seconds(said: Said, name: str) -> float:
     value, where = said(name) or ("", "")
     if not value:
-        return Publishing.seconds
+        return _SECONDS
     try:
         return checked_seconds(value)
     except ValueError as error:
