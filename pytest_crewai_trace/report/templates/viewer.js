@@ -11,7 +11,7 @@ const ORDERS = {
 const TOTALS = ["agent", "task", "tool", "model"];
 const MODULES = /^(?:[a-z_]\w*\.)+(?=[A-Z])(?:TraceAssertionError: )?/; // before what a failure says
 
-const state = { run: null, rows: null, outcomes: new Set(), test: null, timeline: null, span: null, failing: -1 };
+const state = { run: null, rows: null, outcomes: new Set(), test: null, timeline: null, span: null, failing: -1, where: "" };
 
 function badge(outcome) {
   return el("span", { class: `badge ${outcome}` }, outcome);
@@ -107,7 +107,7 @@ function showSpan(span, read = false) {
   const head = el("h3", { tabindex: "-1" }, `${span.kind.replaceAll("_", " ")} ${span.name}`);
   at("span").replaceChildren(head, ...details(span, state.timeline.trace));
   at("span").scrollTop = 0;
-  const where = `#${state.test.key}/${span.id}`;
+  const where = (state.where = `#${state.test.key}/${span.id}`);
   if (location.hash !== where) history.replaceState(null, "", where);
   if (read) head.focus();
 }
@@ -207,12 +207,14 @@ function draw(test, trace) {
 
 // ---- ways around
 
+// Shown at once, as the next key may be pressed before the browser tells of the new address.
 function go(where) {
-  if (location.hash === `#${where}`) route(true);
-  else location.hash = where;
+  location.hash = where;
+  route(true);
 }
 
 function route(focus) {
+  state.where = location.hash;
   const [key, span] = location.hash.slice(1).split("/");
   const test = state.run.tests.find((one) => one.key === key);
   if (test === undefined) showRun(focus && state.test !== null);
@@ -254,7 +256,7 @@ async function begin() {
   at("order").addEventListener("change", filter);
   at("tests").addEventListener("focus", () => state.rows.enter());
   document.addEventListener("keydown", pressed);
-  addEventListener("hashchange", () => route(true));
+  addEventListener("hashchange", () => location.hash !== state.where && route(true));
   filter();
   route(false);
   if (state.test === null && run.tests.length === 1) go(run.tests[0].key);
