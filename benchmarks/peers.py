@@ -188,7 +188,7 @@ def tracers() -> Mapping[str, Peer]:
     found: dict[str, Peer] = {}
     if find_spec("crewai.telemetry.tracing") is not None:  # since 1.15.22
         found[TRACE_SESSION] = trace_session
-    if find_spec("openinference.instrumentation.crewai") is not None:
+    if find_spec("openinference") is not None:
         found[OPENINFERENCE] = openinference
     return found
 

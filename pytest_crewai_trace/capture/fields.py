@@ -101,7 +101,10 @@ UNCHANGING = frozenset({str, int, float, bool, type(None)})
 
 def one_line(text: Any) -> str | None:
     """A role or a task's name as one line: YAML's ``>`` leaves a line feed at its end."""
-    return plain(" ".join(text.split())) or None if isinstance(text, str) else None
+    if not isinstance(text, str):
+        return None
+    line = " ".join(str.split(text))
+    return plain(text if type(text) is str and text == line else line) or None  # one and the same, not a copy for each
 
 
 def role_of(agent: Any) -> str | None:
@@ -142,7 +145,7 @@ def identify(kind: Kind, fields: Fields, source: Any) -> dict[str, str]:
     for name in _IDENTITY.get(kind, _WHOSE):
         value = plain(fields.get(name))
         if value is not None and value != "":
-            found[name] = str(value)
+            found[name] = sys.intern(str(value))  # most are of the same few agents and tasks
     if kind == "tool" and "tool_name" in found:
         found["tool_name"] = tool_name(found["tool_name"])
     if kind in ("task", "agent"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from types import NoneType, SimpleNamespace
 from typing import Any
 
@@ -180,8 +181,8 @@ def llm(fields: Fields, source: Any) -> dict[str, Any]:
     model = str(plain(fields.get("model")) or plain(own(source, "model")) or "unknown")
     return {
         **who(fields),
-        "name": model.rpartition("/")[2],
-        "model": _with_provider(model, source),
+        "name": sys.intern(model.rpartition("/")[2]),  # the same few for all calls
+        "model": sys.intern(_with_provider(model, source)),
         "parameters": {name: plain(fields[name]) for name in _PARAMETERS if fields.get(name) is not None},
     }
 

@@ -106,6 +106,7 @@ class Recorder:
         self._sources: dict[int, object] = {}
         self._starts: dict[str, Row] = {}
         self._open: dict[str, Row] = {}
+        self._over: frozenset[str] = frozenset()  # the ids of the starts, once nothing of them can go on
         self._conversations = Conversations()
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -322,6 +323,9 @@ class Recorder:
         self._read_taken()
         self._rows.clear()
         self._conversations.clear()
+        if not self._open:
+            self._over = frozenset(self._starts)
+            self._starts.clear()
         self._sources = {row.source: self._sources[row.source] for row in self._open.values()}
 
     def settle(self, seconds: float, *, only: str | None = None, besides: set[str] | None = None) -> None:
@@ -391,8 +395,11 @@ class Recorder:
                 return row is not None and self._may_go_on(row)
             if rule.role == "chunk":
                 return str(_id(fields.get("call_id"))) in self.chunks
-            parent = self._starts.get(_id(fields.get("parent_event_id")) or "")
-            return parent is not None and (rule.kind == BACKGROUND or self._may_go_on(parent))
+            parent_id = _id(fields.get("parent_event_id")) or ""
+            parent = self._starts.get(parent_id)
+            if rule.kind == BACKGROUND:
+                return parent is not None or parent_id in self._over
+            return parent is not None and self._may_go_on(parent)
 
 
 def is_infrastructure(source: Any) -> bool:

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 _UNSET: Any = object()
 
 
+def share_fields_set(value: BaseModel) -> None:
+    """Let values that were given the same fields hold one set of their names: one each is half of a span's memory."""
+    given = value.model_fields_set
+    object.__setattr__(value, "__pydantic_fields_set__", _FIELDS_SETS.setdefault(frozenset(given), given))
+
+
+_FIELDS_SETS: dict[frozenset[str], set[str]] = {}
+
+
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -80,6 +89,7 @@ class ToolCall(_Value):
         rest = {"result": result, "error": error, "agent": agent, "task": task, "cached": cached}
         given = {key: value for key, value in rest.items() if value is not _UNSET}
         super().__init__(**{"name": name, "arguments": {} if arguments is None else arguments, **given})
+        share_fields_set(self)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ToolCall):
