@@ -7,8 +7,10 @@ from datetime import datetime, timezone
 
 import pytest
 
-from pytest_crewai_trace.publish.credentials import Access
-from pytest_crewai_trace.publish.delivery import Progress
+from pytest_crewai_trace.publish import outbox
+from pytest_crewai_trace.publish.credentials import Access, Credential
+from pytest_crewai_trace.publish.delivery import Progress, Sent
+from pytest_crewai_trace.publish.sending import Sending
 from tests.support.amp import COLLECTOR, MOST_BYTES, MOST_SPANS, Amp, refuse, spans_of
 from tests.support.envelopes import envelope, events, uuid
 from tests.support.faults import at
@@ -93,6 +95,21 @@ def test_s42_a_delivery_goes_on_where_an_earlier_one_ended(deliver):
     assert [one.state for one in (first, second, third)] == ["failed", "sent", "sent"]
     assert [span.name for span in amp.spans[uuid(0)]] == [f"span {number}" for number in range(450)]
     assert len(amp.requests) == before
+
+
+@pytest.mark.parametrize("state", ["sent", "rejected"])
+def test_s42_what_somebody_else_has_sent_meanwhile_is_left_out(tmp_path, state):
+    """Between the look at the folder and its lock; of what is rejected the envelope stays."""
+    path = tmp_path / "test_it-1.failed.envelope.json"
+    path.write_text(envelope().dump())
+    (item,) = outbox.find([tmp_path])
+    outbox.Item(path).keep(Sent(str(path), state), uuid(0))
+
+    with Amp() as amp:
+        outcome = Sending(Access(amp.url, Credential("token", "a token", "set it")), seconds=10).send([item])
+
+    assert outcome.posted == ()
+    assert amp.requests == []
 
 
 @pytest.mark.parametrize("way", ["no spans", "no grants"])
