@@ -109,6 +109,14 @@ def test_s53_no_line_of_a_model_begins_a_line(folder, command):
         assert not any(line.strip().startswith("::") for line in out)
 
 
+def test_s51_a_message_is_shown_escaped(folder, command):
+    keep(folder, "test_a.py::test_message", outcome="failed", run=LATER, message="red \x1b[31m\nhidden \u202e\x00")
+
+    _, out, _ = command("show", "test_message")
+
+    assert out[1:3] == [r"! red \x1b[31m", r"! hidden \u202e\x00"]
+
+
 def test_s52_markup_in_a_message_stays_text(folder, command):
     said = "[bold]no[/bold] [link=http://e.example]x[/link]"
     keep(folder, "test_a.py::test_markup", outcome="failed", run=LATER, message=said)
