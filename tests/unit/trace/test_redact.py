@@ -348,6 +348,17 @@ def test_s68_no_false_alarm(text):
     assert redactor.value({"a": [text]}) == {"a": [text]}
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["${MY_KEY}", "$MY_KEY", "{{ api_key }}", "<your key>", "%(key)s", "****", "xxxx", "...", "None", "changeme"],
+)
+def test_s68_what_only_stands_for_a_secret_stays(value):
+    """A template, or a word in the place of one, under a name that says that its value is secret."""
+    for text in (f'password = "{value}"', json.dumps({"api_key": value})):
+        assert redactor.text(text) == text
+    assert redactor.value({"api_key": value}) == {"api_key": value}
+
+
 @given(st.text(st.sampled_from('ak1=:"\\/@ -.\n') | st.characters(codec="utf-8"), max_size=40), st.data())
 def test_redacting_twice_is_redacting_once(text, data):
     words = [
