@@ -148,6 +148,7 @@ def test_s62_a_file_that_is_too_large_is_not_opened(tmp_path):
         read(path)
 
 
+@pytest.mark.timeout(30)  # a wait for it would be for ever
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
 def test_s43_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.jsonl")
