@@ -64,20 +64,18 @@ class SpanList(tuple[S, ...], Generic[S]):
 
     def named(self, name: str) -> SpanList[S]:
         """Those with this name."""
-        return SpanList(gathered(self, "by name", _by_name).get(name, ()), self._what)
+        return SpanList(grouped(self, "name").get(name, ()), self._what)
 
     def of(self, *, agent: str | None = None, task: str | None = None) -> SpanList[S]:
         """Those that belong to an agent (by role), a task (by name), or both."""
         if agent is None and task is None:
             raise TypeError("of() takes agent=, task= or both")
-        return SpanList(
-            (
-                span
-                for span in self
-                if (agent is None or span.agent_role == agent) and (task is None or span.task_name == task)
-            ),
-            self._what,
-        )
+        asked = {"agent_role": agent, "task_name": task}
+        groups = [grouped(self, field).get(who, []) for field, who in asked.items() if who is not None]
+        found = min(groups, key=len)
+        if len(groups) > 1:
+            found = [span for span in found if span.agent_role == agent and span.task_name == task]
+        return SpanList(found, self._what)
 
     @property
     def failed(self) -> SpanList[S]:
@@ -126,10 +124,15 @@ def column(spans: SpanList[Any], field: str) -> tuple[Any, ...]:
     return gathered(spans, field, lambda spans: tuple(map(attrgetter(field), spans)))
 
 
-def _by_name(spans: SpanList[S]) -> dict[str, list[S]]:
-    found: dict[str, list[S]] = {}
-    for span, name in zip(spans, column(spans, "name"), strict=True):
-        found.setdefault(name, []).append(span)
+def grouped(spans: SpanList[S], field: str) -> dict[Any, list[S]]:
+    """The spans by the value of one field, in order."""
+    return gathered(spans, f"by {field}", lambda spans: _groups(spans, field))
+
+
+def _groups(spans: SpanList[S], field: str) -> dict[Any, list[S]]:
+    found: dict[Any, list[S]] = {}
+    for span, value in zip(spans, column(spans, field), strict=True):
+        found.setdefault(value, []).append(span)
     return found
 
 
