@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast, get_args
 
 import pytest
 
@@ -26,13 +25,11 @@ Which = Literal["failed", "all", "none"]
 WHICH: tuple[Which, ...] = get_args(Which)
 FOLDER = ".crewai-traces"
 RUN = "crewai_trace_run"  # what xdist's controller tells its workers
-_SIZE = re.compile(r"\s*(\d{1,9})\s*(KB|MB|GB)\s*", re.IGNORECASE)
 ENVIRONMENT = "CREWAI_TRACING_ENABLED"  # crewAI's own name for "trace everything"
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):  # made at every start of pytest: a dataclass takes 1 ms
     """``enabled``: trace every test. ``source``: who said so. ``guard``: keep crewAI's own traffic out of the tests.
     ``block_network``: keep tests with a script, or with a cassette that is replayed, off the network.
 
@@ -47,7 +44,7 @@ class Settings:
     guard: bool = True
     block_network: bool = True
     keep: Which = "failed"
-    folder: Path = field(default_factory=lambda: Path(FOLDER))
+    folder: Path = Path(FOLDER)
     folder_is_default: bool = True
     most_bytes: int = 500_000_000
     show: Which = "failed"
@@ -271,7 +268,7 @@ def _most_bytes(config: pytest.Config) -> int:
     ini = _ini_text(config, "crewai_trace_dir_size")
     if not ini:
         return Settings.most_bytes
-    match = _SIZE.fullmatch(ini)
+    match = re.fullmatch(r"\s*(\d{1,9})\s*(KB|MB|GB)\s*", ini, re.IGNORECASE)
     if match is None:
         raise pytest.UsageError(f"ini crewai_trace_dir_size: {ini!r}; valid: a number of KB, MB or GB, such as 200 MB")
     return int(match[1]) * {"kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}[match[2].lower()]
