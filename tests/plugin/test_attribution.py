@@ -159,11 +159,14 @@ def test_s10_a_thread_is_waited_for(crews):
         """,
     )
     crews.tests("""
+        import time
+
         asked, test_is_over = threading.Event(), threading.Event()
 
         def slow(messages):
             asked.set()
             assert test_is_over.wait(60)
+            time.sleep(0.5)  # longer than a teardown that does not wait
             return final("done")
 
         def test_one(crewai_trace):
@@ -174,6 +177,27 @@ def test_s10_a_thread_is_waited_for(crews):
     crews.run().assert_outcomes(passed=1)
 
     expect(crews, one="one")
+
+
+def test_s10_a_scope_that_a_test_left_open_is_no_parent_in_the_next(crews):
+    """Memories may be saved when a run is over, so an open one above them says whose they are."""
+    crews.tests("""
+        from crewai.events import crewai_event_bus
+        from crewai.events.types.llm_events import LLMCallStartedEvent
+        from tests.support.memory import make_memory
+
+        def test_one(crewai_trace):
+            # What no end event ever closes, as an LLM call whose rest a test has mocked.
+            crewai_event_bus.emit(None, LLMCallStartedEvent(messages="hi", call_id="left open", model="m"))
+
+        def test_two(crewai_trace, tmp_path):
+            make_memory(tmp_path).remember("AI is growing")
+        """)
+
+    crews.run().assert_outcomes(passed=2)
+
+    assert crews.trees["test_one"] == "llm m (open)"
+    assert [root.kind for root in crews.traces["test_two"].roots] == ["memory"]
 
 
 def test_s10_a_pool_that_outlives_the_test(crews):
