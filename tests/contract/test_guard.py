@@ -225,7 +225,7 @@ def test_it_counts_what_it_blocked(guarded):
 
 
 def test_signals_stay_pytests_own(guarded, imported_first):
-    """SIGTERM and SIGINT are not crewAI's while the guard is on, also when crewAI had them before."""
+    """S34, S35: SIGTERM and SIGINT are not crewAI's while the guard is on, also when crewAI had them before."""
     assert guarded["handlers"] == imported_first["handlers"] == []
     assert imported_first["handlers_before"] == imported_first["handlers_after"] == ["SIGTERM", "SIGINT"]
 

@@ -73,7 +73,7 @@ def test_s34_interrupted(crews, times):
 @posix
 @pytest.mark.parametrize("guard", [True, False])
 def test_s35_terminated(crews, guard):
-    """Without the guard, crewAI's own handler makes a SystemExit of it inside the test."""
+    """At once, as without crewAI. Without the guard, crewAI's own handler makes a SystemExit of it inside the test."""
     crews.tests(f"""
         import signal
 
@@ -86,9 +86,11 @@ def test_s35_terminated(crews, guard):
         """)
     crews.write("pytest.ini", f"[pytest]\ncrewai_trace_guard = {str(guard).lower()}\n")
 
-    crews.run_apart(*KEEP)
+    result = crews.run_apart(*KEEP)
 
     assert outcomes(crews)["test_before"] == "passed"
+    if guard:
+        assert result.ret == -signal.SIGTERM
 
 
 def test_s36_what_was_being_written_is_no_trace(crews):
