@@ -267,7 +267,7 @@ def _folder(config: pytest.Config, environ: Mapping[str, str]) -> tuple[Path, bo
 def _most_bytes(config: pytest.Config) -> int:
     ini = _ini_text(config, "crewai_trace_dir_size")
     if not ini:
-        return Settings.most_bytes
+        return Settings().most_bytes
     match = re.fullmatch(r"\s*(\d{1,9})\s*(KB|MB|GB)\s*", ini, re.IGNORECASE)
     if match is None:
         raise pytest.UsageError(f"ini crewai_trace_dir_size: {ini!r}; valid: a number of KB, MB or GB, such as 200 MB")
