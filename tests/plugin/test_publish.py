@@ -17,7 +17,18 @@ from xml.etree import ElementTree
 import pytest
 
 from pytest_crewai_trace.publish.native import SPANS_SINCE, crewai_version
-from tests.plugin.publishing import CALL, PUBLISH, command, killing, lines, names_sent, run_and_keep, sent, waiting
+from tests.plugin.publishing import (
+    CALL,
+    PUBLISH,
+    begins,
+    command,
+    killing,
+    lines,
+    names_sent,
+    run_and_keep,
+    sent,
+    waiting,
+)
 from tests.support.amp import refuse
 from tests.support.envelopes import envelope, uuid
 from tests.support.faults import silence
@@ -408,9 +419,9 @@ def test_s42_s73_what_the_server_does_not_want_is_counted_apart_and_not_sent_aga
     seen = []
 
     def second_is_refused(request):
-        if request.path.endswith("/grants"):
+        if begins(request):
             seen.append(request)
-        return json_reply({}, 422) if len(seen) > 1 and request.path.endswith("/grants") else None
+        return json_reply({}, 422) if len(seen) > 1 and begins(request) else None
 
     amp.override = second_is_refused
 
@@ -623,14 +634,14 @@ def test_interrupted_runs_are_kept(crews, amp):
 
 def test_s34_ctrl_c_while_traces_are_sent(crews, amp):
     """What was sent is told, the rest is kept, and the run ends as any other: with what its tests came to."""
-    grants = []
+    begun = []
 
     def interrupt(request):
-        if request.path.endswith("/grants"):
-            grants.append(request)
-            if len(grants) == 2:
+        if begins(request):
+            begun.append(request)
+            if len(begun) == 2:
                 _thread.interrupt_main()
-        return silence if len(grants) > 1 else None
+        return silence if len(begun) > 1 else None
 
     crews.tests(f"""
         @pytest.mark.parametrize("number", range(3))
