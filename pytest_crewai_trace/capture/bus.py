@@ -207,8 +207,8 @@ def _clear_scope() -> None:
     context = sys.modules.get(_CONTEXT_MODULE)
     bus = getattr(sys.modules.get(BUS_MODULE), "crewai_event_bus", None)
     pop = getattr(context, "pop_event_scope", None)  # which crewAI 1.13 has too
-    for _ in range(_MOST_SCOPES if pop is not None else 0):
-        if pop() is None:
+    for _ in range(_MOST_SCOPES):
+        if pop is None or pop() is None:
             break
     for owner, name in (
         (context, "reset_last_event_id"),
