@@ -21,7 +21,7 @@ _UNSET: Any = object()
 
 
 def share_fields_set(value: BaseModel) -> None:
-    """Let values that were given the same fields hold one set of their names: one each is a third of a span's memory."""
+    """Let values that were given the same fields hold one set of their names: a set each is a third of their memory."""
     given = value.model_fields_set
     object.__setattr__(value, "__pydantic_fields_set__", _FIELDS_SETS.setdefault(frozenset(given), given))
 
