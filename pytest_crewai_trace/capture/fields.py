@@ -145,7 +145,7 @@ def identify(kind: Kind, fields: Fields, source: Any) -> dict[str, str]:
     for name in _IDENTITY.get(kind, _WHOSE):
         value = plain(fields.get(name))
         if value is not None and value != "":
-            found[name] = sys.intern(str(value))  # most are of the same few agents and tasks
+            found[name] = str(value)
     if kind == "tool" and "tool_name" in found:
         found["tool_name"] = tool_name(found["tool_name"])
     if kind in ("task", "agent"):

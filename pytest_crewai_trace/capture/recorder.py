@@ -107,6 +107,7 @@ class Recorder:
         self._starts: dict[str, Row] = {}
         self._open: dict[str, Row] = {}
         self._over: frozenset[str] = frozenset()  # the ids of the starts, once nothing of them can go on
+        self._known_ids: dict[str, str] = {}  # most are of the same few agents and tasks: each is kept once
         self._conversations = Conversations()
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -230,7 +231,8 @@ class Recorder:
         if not row.hidden:
             row.fields = rule.read(fields, source)
         if rule.kind is not None:
-            row.identifiers = identify(rule.kind, fields, source)
+            found = identify(rule.kind, fields, source)
+            row.identifiers = {name: self._known_ids.setdefault(value, value) for name, value in found.items()}
         if rule.kind == "llm" and rule.role == "begin":
             messages, tools = fields.get("messages"), fields.get("tools")
             if type(messages) is not Messages:
@@ -322,9 +324,10 @@ class Recorder:
         """Let go of what only building the trace needs; what is still open goes on to claim its own events."""
         self._read_taken()
         self._rows.clear()
+        self._known_ids.clear()
         self._conversations.clear()
         if not self._open:
-            self._over = frozenset(self._starts)
+            self._over = self._over.union(self._starts)
             self._starts.clear()
         self._sources = {row.source: self._sources[row.source] for row in self._open.values()}
 

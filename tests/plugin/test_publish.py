@@ -419,9 +419,10 @@ def test_s42_s73_what_the_server_does_not_want_is_counted_apart_and_not_sent_aga
     seen = []
 
     def second_is_refused(request):
-        if begins(request):
-            seen.append(request)
-        return json_reply({}, 422) if len(seen) > 1 and begins(request) else None
+        if not begins(request):
+            return None
+        seen.append(request)
+        return json_reply({}, 422) if len(seen) > 1 else None
 
     amp.override = second_is_refused
 
