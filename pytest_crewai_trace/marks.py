@@ -6,7 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -26,17 +26,24 @@ MARKER = "crewai_trace"
 MARKER_ARGUMENTS = ("enabled", "keep")
 
 
-class CassetteMark(NamedTuple):
+class CassetteMark:
     """What the marker ``crewai_cassette`` says.
 
     ``path``: the file, in the folder of cassettes. ``mode``: replies are found by the request, or by their position.
     ``volatile``: regular expressions of what differs from run to run. ``allow_unused``: replies may be left over.
     """
 
-    path: str | None = None
-    mode: str = "by_request"
-    volatile: tuple[str, ...] = ()
-    allow_unused: bool = False
+    def __init__(
+        self,
+        path: str | None = None,
+        mode: str = "by_request",
+        volatile: tuple[str, ...] = (),
+        allow_unused: bool = False,
+    ) -> None:
+        self.path = path
+        self.mode = mode
+        self.volatile = volatile
+        self.allow_unused = allow_unused
 
 
 def is_traced(item: pytest.Item, settings: Settings) -> bool:

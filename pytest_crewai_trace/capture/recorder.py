@@ -107,7 +107,9 @@ class Recorder:
         self._starts: dict[str, Row] = {}
         self._open: dict[str, Row] = {}
         self._over: frozenset[str] = frozenset()  # the ids of the starts, once nothing of them can go on
-        self._known_ids: dict[str, str] = {}  # most are of the same few agents and tasks: each is kept once
+        # Most are of the same few agents, tasks and tools: each is kept once.
+        self._known_ids: dict[str, str] = {}
+        self._known_identifiers: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
         self._conversations = Conversations()
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -232,7 +234,8 @@ class Recorder:
             row.fields = rule.read(fields, source)
         if rule.kind is not None:
             found = identify(rule.kind, fields, source)
-            row.identifiers = {name: self._known_ids.setdefault(value, value) for name, value in found.items()}
+            found = {name: self._known_ids.setdefault(value, value) for name, value in found.items()}
+            row.identifiers = self._known_identifiers.setdefault(tuple(found.items()), found)
         if rule.kind == "llm" and rule.role == "begin":
             messages, tools = fields.get("messages"), fields.get("tools")
             if type(messages) is not Messages:
@@ -325,6 +328,7 @@ class Recorder:
         self._read_taken()
         self._rows.clear()
         self._known_ids.clear()
+        self._known_identifiers.clear()
         self._conversations.clear()
         if not self._open:
             self._over = self._over.union(self._starts)

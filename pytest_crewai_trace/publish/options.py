@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import pytest
 
@@ -20,18 +20,21 @@ _SECONDS, _LONGEST = 30.0, 3_600.0
 Said = Callable[[str], "tuple[str, str] | None"]
 
 
-class Publishing(NamedTuple):
+class Publishing:
     """``which``: whose traces go to CrewAI AMP. ``content``: how much of what was said in them.
 
     ``strict``: a run that passes, and of which something could not be sent, ends with exit code 1. ``anonymous``:
     without a credential. ``seconds``: the most that sending may take.
     """
 
-    which: Literal["failed", "all"]
-    content: Content = "redacted"
-    strict: bool = False
-    anonymous: bool = False
-    seconds: float = _SECONDS
+    def __init__(
+        self, which: Literal["failed", "all"], content: Content, strict: bool, anonymous: bool, seconds: float
+    ) -> None:
+        self.which = which
+        self.content = content
+        self.strict = strict
+        self.anonymous = anonymous
+        self.seconds = seconds
 
 
 def add_options(group: Any, parser: pytest.Parser) -> None:

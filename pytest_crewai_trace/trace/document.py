@@ -14,12 +14,13 @@ from pydantic_core import PydanticSerializationError, to_json
 from pytest_crewai_trace.errors import TraceDocumentError
 from pytest_crewai_trace.trace.messages import Messages
 from pytest_crewai_trace.trace.render import cut, printable
-from pytest_crewai_trace.trace.span import AnySpan, LLMSpan
+from pytest_crewai_trace.trace.span import AnySpan, LLMSpan, Origin
 from pytest_crewai_trace.trace.trace import Trace
 
 SCHEMA_VERSION = 1
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SPANS = TypeAdapter(list[AnySpan])
+_ORIGIN = TypeAdapter(Origin).serializer
 _APART = {"messages", "origin"}  # as part of its span pydantic compares each origin with the default: that is slower
 
 
@@ -45,7 +46,7 @@ def to_document(trace: Trace, *, most_spans: int | None = None) -> dict[str, Any
     spans = []
     for span in trace.all_spans[:most_spans]:
         written = {"kind": span.kind, **span.model_dump(mode="json", exclude_defaults=True, exclude=_APART)}
-        if origin := span.origin.model_dump(mode="json", exclude_defaults=True):
+        if origin := _ORIGIN.to_python(span.origin, mode="json", exclude_defaults=True):
             written["origin"] = origin
         if isinstance(span, LLMSpan):
             written["messages"] = number_of(span.messages)

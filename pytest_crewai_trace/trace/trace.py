@@ -66,7 +66,6 @@ class Trace(Queries, BaseModel):
         spans = tuple(span.model_copy() if hasattr(span, "_tree") else span for span in self.all_spans)
         for span in spans:
             share_fields_set(span)
-            share_fields_set(span.origin)
         self.__dict__["all_spans"] = spans
         object.__setattr__(self, "_tree", Tree(spans, self.incomplete))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass, replace
 from datetime import datetime, timedelta, timezone
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
@@ -56,7 +57,12 @@ def _of(annotation: Any) -> st.SearchStrategy[Any]:
 
 def fields_of(model: type[Any], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """A model with all its fields random but those that are given."""
-    chosen = {name: _of(field.annotation) for name, field in model.model_fields.items() if name not in given}
+    types = (
+        get_type_hints(model)
+        if is_dataclass(model)
+        else {name: field.annotation for name, field in model.model_fields.items()}
+    )
+    chosen = {name: _of(of) for name, of in types.items() if name not in given and not name.startswith("_")}
     return st.builds(model, **chosen, **given)
 
 
@@ -123,7 +129,7 @@ def shifted(trace: Trace, seconds: float) -> Trace:
     spans = []
     for one in trace.all_spans:
         at = None if one.origin.started_at is None else one.origin.started_at + timedelta(seconds=seconds)
-        origin = one.origin.model_copy(update={"event_id": "another", "started_at": at})
+        origin = replace(one.origin, event_id="another", started_at=at)
         end = None if one.end is None else one.end * 3 + seconds
         spans.append(one.model_copy(update={"origin": origin, "start": one.start + seconds, "end": end}))
     return Trace(all_spans=tuple(spans))
