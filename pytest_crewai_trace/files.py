@@ -57,16 +57,34 @@ def opened(path: Path, most_bytes: int) -> BinaryIO:
     return open(path, "rb")
 
 
+def bytes_of(path: Path, most_bytes: int) -> bytes:
+    """What a file holds.
+
+    Raises:
+        FileRefusedError: it is no file, or has more bytes.
+        OSError: it cannot be read.
+    """
+    with opened(path, most_bytes) as file:
+        return file.read()
+
+
+def decoded(content: bytes) -> str:
+    """The text of a file, whatever editor or git has made of the ends of its lines.
+
+    Raises:
+        FileRefusedError: it is not UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise FileRefusedError(f"is not UTF-8 (byte {error.start})") from None
+
+
 def text_of(path: Path, most_bytes: int) -> str:
-    """What a file holds, whatever editor or git has made of the ends of its lines.
+    """The text that a file holds.
 
     Raises:
         FileRefusedError: it is no file, has more bytes or is not UTF-8.
         OSError: it cannot be read.
     """
-    with opened(path, most_bytes) as file:
-        content = file.read()
-    try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise FileRefusedError(f"is not UTF-8 (byte {error.start})") from None
+    return decoded(bytes_of(path, most_bytes))

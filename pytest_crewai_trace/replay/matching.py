@@ -1,7 +1,8 @@
 """Finds the recorded call of a request, by an index: what is asked is hashed, never searched for.
 
-First by the request as it is. A request that is not there is looked for without what differs from run to run (ids,
-dates, addresses of objects, ports of this machine, secrets), among the calls of the same agent and task first.
+First by the request as it is: byte for byte, then by what it says. A request that is not there is looked for without
+what differs from run to run (ids, dates, addresses of objects, ports of this machine, secrets), among the calls of the
+same agent and task first.
 """
 
 from __future__ import annotations
@@ -92,9 +93,9 @@ def endpoint(request: Request) -> str:
     return f"{request.method.upper()} {place(request.url, False).partition('?')[0]}"
 
 
-def _hash(method: str, where: str, body: str) -> str:
+def _hash(method: str, where: str, body: bytes) -> str:
     made = blake2b(f"{method.upper()} {where}\n".encode(), digest_size=8)
-    made.update(body.encode(errors="surrogatepass"))
+    made.update(body)
     return made.hexdigest()
 
 
@@ -104,7 +105,16 @@ def _text(body: Body | None) -> str:
 
 def key_of(request: Request) -> str:
     """What a request is found by: 16 hexadecimal digits of a hash."""
-    return _hash(request.method, place(request.url), _text(request.body))
+    return _hash(request.method, place(request.url), _encoded(_text(request.body)))
+
+
+def sent_key_of(method: str, url: str, data: bytes) -> str:
+    """What a request is found by that is sent once more, byte for byte: most are, and none of them has to be read."""
+    return _hash(method, place(url), data)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
 
 
 def _lines(body: Body | None) -> str:
@@ -125,11 +135,16 @@ class Index:
         self.calls = list(calls)
         self._volatile = volatile
         self._clean = clean
+        self._sent = _queues((call for call in self.calls if call.sent), lambda call: call.sent)
         self._exact = _queues(self.calls, lambda call: call.key or key_of(call.request))
         self._loose_keys: dict[Call, str] = {}
         # Made when they are needed, because each call in them has to be read.
         self._loose_of: dict[Who, Queues] = {}
         self._loose: Queues | None = None
+
+    def take_sent(self, method: str, url: str, data: bytes) -> Call | None:
+        """The next unused call of a request that was sent like this, which is used then."""
+        return _next(self._sent, sent_key_of(method, url, data))
 
     def take(self, request: Request, who: Who) -> Call | None:
         """The next unused call with this request, which is used then."""
@@ -161,7 +176,7 @@ class Index:
 
     def _loose_key(self, request: Request) -> str:
         where = self._volatile.without(place(request.url, False))
-        return _hash(request.method, where, self._volatile.without(_lines(request.body)))
+        return _hash(request.method, where, _encoded(self._volatile.without(_lines(request.body))))
 
 
 def _queues(calls: Iterable[Call], key_of_call: Callable[[Call], Key]) -> dict[Key, deque[Call]]:
@@ -195,6 +210,9 @@ class InOrder:
         self._by_who = _queues(self.calls, lambda call: (places[call], call.agent, call.task))
         self._by_agent = _queues(self.calls, lambda call: (places[call], call.agent))
         self._by_task = _queues(self.calls, lambda call: (places[call], call.task))
+
+    def take_sent(self, method: str, url: str, data: bytes) -> None:
+        """None: what is asked does not count."""
 
     def take(self, request: Request, who: Who) -> Call | None:
         """The next unused call of those who ask."""

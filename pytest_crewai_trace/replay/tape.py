@@ -15,7 +15,7 @@ from pytest_crewai_trace.replay.body import Body, BodyError, body_of, json_body,
 from pytest_crewai_trace.replay.callers import reaches_somebody
 from pytest_crewai_trace.replay.cassette import Call, Reply, Request
 from pytest_crewai_trace.replay.handwritten import LayoutError
-from pytest_crewai_trace.replay.matching import Index, InOrder, Who, key_of
+from pytest_crewai_trace.replay.matching import Index, InOrder, Who, key_of, sent_key_of
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.redact import Redactor
@@ -118,18 +118,23 @@ class Tape:
         asked.__dict__[_CLAIM] = None
         if seen is None:
             return False
-        request = Request(seen.method.upper(), seen.uri, _asked(seen))
         who = self._who()
         with self._lock:
             self._asked[who] += 1
-            number = self._asked[who]
-            call = None if self.play is None else self.play.take(request, who)
-            asked.__dict__[_CLAIM] = call
             self._order += 1
-            asked.__dict__[_ORDER] = (self._order, seen, request, who)
-        if call is None and not self.record:
+            number, order = self._asked[who], self._order
+            if self.play is not None:
+                asked.__dict__[_CLAIM] = self.play.take_sent(seen.method, seen.uri, _bytes(seen.body))
+        if asked.__dict__[_CLAIM] is not None:
+            return True
+        request = Request(seen.method.upper(), seen.uri, _asked(seen))
+        asked.__dict__[_ORDER] = (order, seen, request, who)
+        if self.play is not None:
+            with self._lock:
+                asked.__dict__[_CLAIM] = self.play.take(request, who)
+        if asked.__dict__[_CLAIM] is None and not self.record:
             return self._refuse(asked, request, who, number)
-        return call is not None
+        return asked.__dict__[_CLAIM] is not None
 
     def _refuse(self, asked: Any, request: Request, who: Who, number: int) -> bool:
         with self._lock:
@@ -177,8 +182,9 @@ class Tape:
                 self.problems.append(CassetteError(f"the reply of {request.url} cannot be recorded: {error}"))
             return
         written = Request(request.method, request.url, body_of(_data_of(seen)))
-        # The key is of the request as it was; what is written is without its secrets.
-        call = Call(key_of(request), who[0], who[1], self.clean(written), reply)
+        # The keys are of the request as it was; what is written is without its secrets.
+        sent = sent_key_of(seen.method, seen.uri, _bytes(seen.body))
+        call = Call(key_of(request), who[0], who[1], self.clean(written), reply, sent=sent)
         with self._lock:
             self.new.append((order, call))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_crewai_trace.errors import TraceDocumentError
 from pytest_crewai_trace.replay.body import Body, BodyError
-from pytest_crewai_trace.replay.cassette import Call, CassetteFileError, Reply, Request, load, text_of
+from pytest_crewai_trace.replay.cassette import Call, CassetteFileError, Reply, Request, content_of, load
 from pytest_crewai_trace.replay.layout import LayoutError, read, write
 from pytest_crewai_trace.replay.matching import key_of
 from pytest_crewai_trace.report.html import write as write_viewer
@@ -43,7 +43,7 @@ def cassette_file() -> bytes:
         return Call(key_of(request), "Ann", "look", request, Reply(200, {"a": ("1", "2")}, body, "Fine"))
 
     bodies = [Body("crlf", "x\ny\n"), Body("json", {"a": {"b": "\u2028"}}), None]
-    return text_of([call(number, body) for number, body in enumerate(bodies)], "test_a.py::test_b", "x").encode()
+    return content_of([call(number, body) for number, body in enumerate(bodies)], "test_a.py::test_b", "x")
 
 
 TRACE, CASSETTE = trace_file(), cassette_file()
@@ -156,8 +156,7 @@ def test_a_cassette_is_read_or_refused(damaged_file):
         except (CassetteFileError, LayoutError, BodyError) as error:
             is_one_sentence(str(error))
             return
-        again = text_of(loaded.calls, loaded.test, "x")
-        path.write_text(again, encoding="utf-8")
+        path.write_bytes(content_of(loaded.calls, loaded.test, "x"))
         second = load(path)
     assert [(one.agent, one.task, one.request, one.reply) for one in second.calls] == [
         (one.agent, one.task, one.request, one.reply) for one in loaded.calls

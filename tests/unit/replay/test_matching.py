@@ -6,7 +6,7 @@ import pytest
 
 from pytest_crewai_trace.replay.body import Body, json_body
 from pytest_crewai_trace.replay.cassette import Call, Reply, Request
-from pytest_crewai_trace.replay.matching import Index, InOrder, Volatile, endpoint, key_of, place
+from pytest_crewai_trace.replay.matching import Index, InOrder, Volatile, endpoint, key_of, place, sent_key_of
 
 URL = "https://api.openai.com/v1/chat/completions"
 ANN, BOB = ("Ann", "look"), ("Bob", "look")
@@ -113,6 +113,18 @@ def test_what_is_alike_is_given_once_and_in_order():
         "3",
         None,
     ]
+
+
+def test_what_is_sent_byte_for_byte_once_more_is_found_by_its_bytes():
+    data = b'{"messages": [] }'
+    calls = [Call(key_of(ask("x")), *ANN, ask("x"), None, sent=sent_key_of("POST", URL, data)) for _ in range(2)]
+    played = index(*calls, call(ask("y")))
+
+    assert [played.take_sent("post", URL, data) for _ in range(3)] == [*calls, None]
+    assert played.take(ask("x"), ANN) is None  # they were used
+    assert index(*calls).take_sent("POST", URL, data + b" ") is None
+    assert index(*calls).take_sent("POST", URL + "/other", data) is None
+    assert InOrder(calls).take_sent("POST", URL, data) is None
 
 
 def test_only_what_those_who_ask_have_recorded_is_read():
