@@ -193,6 +193,7 @@ class Reader:
         self.has_rules = bool(options.ignore or options.replace)
         self.names: dict[tuple[str, str], str] = {}
         self.keys: dict[str, tuple[str, Strength]] = {}
+        self.shapes: dict[tuple[str, Strength, tuple[Any, ...]], list[tuple[Any, str, Strength]]] = {}
 
     def name(self, span: AnySpan) -> str:
         """The span's name as the tree has it, redacted."""
@@ -228,12 +229,12 @@ class Reader:
                 if item is _DROPPED:
                     continue
             if isinstance(item, dict) and item:
-                below = [self._below(path, key, item[key], named) for key in sorted(item, key=str)]
+                shape = self._shape(path, named, item)
                 if changed is None and _SCALARS.issuperset(map(type, item.values())):
-                    for inner in below:
-                        yield inner[0], self._clean(inner[1], kind, inner[0], inner[2])
+                    for key, below, inside in shape:
+                        yield below, self._clean(item[key], kind, below, inside)
                 else:
-                    stack += reversed(below)
+                    stack += [(below, item[key], inside) for key, below, inside in reversed(shape)]
             elif isinstance(item, list | tuple) and item and not _is_short(item):
                 is_pair = len(item) == 2 and isinstance(item[0], str)  # as headers are written
                 inside = max(named, strength_of(item[0])) if is_pair else named
@@ -258,10 +259,10 @@ class Reader:
 
     def _clean(self, item: Any, kind: str, path: str, named: Strength) -> Any:
         if named is Strength.NONE:
-            if item is None or type(item) is bool:
-                return item
             if type(item) is str:
                 return self.redactor.text(item, f"{kind}.{path}")
+            if item is None or type(item) is bool:
+                return item
         return self.redactor.value(item, f"{kind}.{path}", named)
 
     def _customised(self, facts: list[Fact], above: list[tuple[str, str]]) -> list[Fact]:
@@ -278,14 +279,22 @@ class Reader:
             made.append((path, new))
         return made
 
-    def _below(self, path: str, key: Any, value: Any, named: Strength) -> tuple[str, Any, Strength]:
-        """What stands under a key: its path, itself, and what the names above it say of it."""
-        key = str(key)
+    def _shape(self, path: str, named: Strength, item: dict[Any, Any]) -> list[tuple[Any, str, Strength]]:
+        """The keys of a mapping in order, each with its path and what the names down to it say of what it holds."""
+        keys = tuple(item)
+        shape = self.shapes.get((path, named, keys))  # the arguments of one tool have the same keys
+        if shape is None:
+            shape = [(key, *self._below(path, str(key), named)) for key in sorted(item, key=str)]
+            if all(type(key) is str for key in keys):  # 1 and True are one to a dict
+                self.shapes[path, named, keys] = shape
+        return shape
+
+    def _below(self, path: str, key: str, named: Strength) -> tuple[str, Strength]:
         known = self.keys.get(key)
         if known is None:
             clean = self.redactor.text(key)
             known = self.keys[key] = (clean if _PLAIN_KEY.fullmatch(clean) else inline(clean), strength_of(key))
-        return f"{path}.{known[0]}", value, max(named, known[1])
+        return f"{path}.{known[0]}", max(named, known[1])
 
 
 def _is_short(items: list[Any] | tuple[Any, ...]) -> bool:

@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 import re
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -24,6 +25,9 @@ MARK = "[redacted"  # begins every placeholder
 FAILED = f"{MARK}: a redactor failed]"
 TOO_DEEP = f"{MARK}: too deep to look through]"
 _MOST_LEVELS = 100
+_SCALARS = frozenset(
+    {int, float, bool, type(None)}
+)  # most that are no text; to ask whether they are mappings takes long
 _MOST_UNPACKED = 20_000_000  # bytes of what one packed text holds
 _SHORTEST_VALUE = 8  # of a known secret: a shorter one would take words out of everything
 
@@ -165,7 +169,7 @@ class Redactor:
         self.failures: list[Exception] = []
         forms = {form: name for value, name in (secrets or {}).items() for form in _forms(value)}
         self._known = sorted(forms.items(), key=lambda known: (-len(known[0]), known[0]))
-        self._shortest = len(self._known[-1][0]) if self._known else 0
+        self._shortest = len(self._known[-1][0]) if self._known else sys.maxsize
 
     def text(self, text: str, where: str = "") -> str:
         """``text`` without its secrets. ``where`` is for the hook: a field, a header, a file."""
@@ -192,7 +196,7 @@ class Redactor:
             if named is not Strength.NONE and is_secret(value, named):
                 return f"{MARK} value]"
             return self.text(value, where)
-        if not isinstance(value, (dict, list, tuple, Mapping)):
+        if type(value) in _SCALARS or not isinstance(value, (dict, list, tuple, Mapping)):
             return self._scalar(value, named)
         if level >= _MOST_LEVELS:
             return TOO_DEEP
