@@ -48,6 +48,7 @@ class Record:
             self.recorder.also = self.native.take
         self.is_kept = False  # whether it has been decided if its trace stays
         self.is_told = False  # whether a report of the test says that its recorder failed
+        self.counted: tuple[Trace | None, Counts] | None = None
         self._built: tuple[tuple[int, int, int], Trace] | None = None
 
     def trace(self) -> Trace:
@@ -345,7 +346,9 @@ def _finish(report: Any, record: Record, trace: Trace) -> None:
 def _counts(record: Record, trace: Trace | None) -> Counts:
     from pytest_crewai_trace.report.terminal import count
 
-    return count(trace, record.item.nodeid, str(record.attempt))
+    if record.counted is None or record.counted[0] is not trace:  # a test's teardown mostly adds nothing
+        record.counted = trace, count(trace, record.item.nodeid, str(record.attempt))
+    return record.counted[1].copy()
 
 
 def _keep(record: Record, trace: Trace, counts: Counts) -> tuple[KeptOnReport | None, PackedOnReport | None]:

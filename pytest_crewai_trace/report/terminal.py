@@ -66,14 +66,15 @@ def count(trace: Trace | None, test: str, attempt: str) -> Counts:
         return counts
     from pytest_crewai_trace.trace.usage import Usage, cost_of_call
 
-    calls = trace.tree.inside(None, "llm")
-    for span in calls:
-        if span.call_usage.complete:  # else it is counted among those that did not say
-            before = counts["costs"].get(span.model, "0")
-            price = cost_of_call(span.model, span.call_usage, span.origin.started_at)
-            counts["costs"][span.model] = None if before is None or price is None else str(Decimal(before) + price)
+    calls = [(span, span.call_usage) for span in trace.tree.inside(None, "llm")]
+    costs: dict[str, Decimal | None] = {}
+    for span, usage in calls:
+        if usage.complete:  # else it is counted among those that did not say
+            before, price = costs.get(span.model, Decimal(0)), cost_of_call(span.model, usage, span.origin.started_at)
+            costs[span.model] = None if before is None or price is None else before + price
     counts["empty"] = False
-    counts["usage"] = Usage.total(span.call_usage for span in calls).model_dump()
+    counts["costs"] = {model: None if cost is None else str(cost) for model, cost in costs.items()}
+    counts["usage"] = Usage.total(usage for _, usage in calls).model_dump()
     counts["tool_seconds"] = sum(span.duration or 0.0 for span in trace.tree.inside(None, "tool"))
     return counts
 

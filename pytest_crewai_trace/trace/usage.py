@@ -68,7 +68,8 @@ class Usage(BaseModel):
         """The usage of one call from what its provider reported, if it did; a failed call has none to report."""
         numbers = _numbers(reported or {})
         input_tokens, output_tokens = _first(numbers, _INPUT), _first(numbers, _OUTPUT)
-        cached, written, reasoning = (_first(numbers, names) for names in (_CACHED, _CACHE_WRITE, _REASONING))
+        cached, written = _first(numbers, _CACHED), _first(numbers, _CACHE_WRITE)
+        reasoning = _first(numbers, _REASONING)
         if _cache_apart(numbers, input_tokens < cached + written):
             input_tokens += cached + written
         if "candidates_token_count" in numbers and "completion_tokens" not in numbers:  # Gemini's own form
@@ -150,10 +151,11 @@ def _numbers(reported: Mapping[str, Any]) -> dict[str, int]:
         inner = []
         for fields in level:
             for name, value in fields.items():
-                if isinstance(value, Mapping):  # OpenAI's prompt_tokens_details and the like
+                if type(value) is int:
+                    if value >= 0:
+                        numbers.setdefault(name, value)
+                elif isinstance(value, Mapping):  # OpenAI's prompt_tokens_details and the like
                     inner.append(value)
-                elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-                    numbers.setdefault(name, value)
         level = inner
     return numbers
 
@@ -170,7 +172,10 @@ def _cache_apart(numbers: Mapping[str, int], less_than_cached: bool) -> bool:
 
 
 def _first(numbers: Mapping[str, int], names: tuple[str, ...]) -> int:
-    return next((numbers[name] for name in names if name in numbers), 0)
+    for name in names:
+        if name in numbers:
+            return numbers[name]
+    return 0
 
 
 def cost_of_call(model: str, usage: Usage, at: datetime | None = None) -> Decimal | None:
