@@ -10,21 +10,25 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic_core import PydanticSerializationError, to_json
 
 from pytest_crewai_trace.errors import CrewaiTraceError, TraceDocumentError
 from pytest_crewai_trace.files import PRIVATE, replacing
 from pytest_crewai_trace.publish.links import page_of
 from pytest_crewai_trace.report.target import GENERATOR, check, key
 from pytest_crewai_trace.report.totals import Totals
+from pytest_crewai_trace.trace.document import parsed, trace_of
 from pytest_crewai_trace.trace.render import where_it_failed
-from pytest_crewai_trace.trace.trace import Trace
 from pytest_crewai_trace.trace.usage import prices
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.store.reader import Found, Stored
+    from pytest_crewai_trace.trace.trace import Trace
 
 _SCRIPTS = ("text.js", "rows.js", "span.js", "timeline.js", "viewer.js")
 _LONGEST_MESSAGE = 400  # of a failure, in the list of tests
@@ -110,13 +114,17 @@ class _Run:
 
     def traces(self, all_stored: Iterable[Stored]) -> Iterator[str]:
         for stored in all_stored:
+            large: list[int] = []
             try:
                 text = stored.text()
-                trace = Trace.from_json(text)
+                document = parsed(text, partial(_noted, large))
+                trace = trace_of(document)
             except (TraceDocumentError, OSError) as error:
                 self.skipped.append((stored.path, str(error)))
             else:
-                yield self._trace(stored, trace, json.loads(text, parse_int=_whole))
+                if large:
+                    document = json.loads(text, parse_int=_whole)
+                yield self._trace(stored, trace, document)
 
     def _trace(self, stored: Stored, trace: Trace, document: dict[str, Any]) -> str:
         totals = Totals.of(trace, stored.attempt.prices or prices(trace))
@@ -214,10 +222,10 @@ def _when(stored: Stored) -> tuple[str, int]:
 
 def _packed(content: dict[str, Any]) -> str:
     try:
-        text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-    except ValueError:  # a number in the first line of a file that somebody else has written
-        text = json.dumps(_finite(content), separators=(",", ":"))
-    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
+        text = to_json(content, inf_nan_mode="null")  # a number in the first line of a file that somebody has written
+    except PydanticSerializationError:  # a lone surrogate, or deeper than it goes
+        text = json.dumps(_finite(content), separators=(",", ":")).encode()
+    return base64.b64encode(gzip.compress(text, 6, mtime=0)).decode()
 
 
 def _finite(value: Any) -> Any:
@@ -226,6 +234,13 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _noted(large: list[int], digits: str) -> int:
+    number = int(digits)
+    if len(digits) > _EXACT_DIGITS:
+        large.append(number)
+    return number
 
 
 def _whole(digits: str) -> int | str:

@@ -30,8 +30,12 @@ class Sum:
     unreported: int = 0
 
     def add(self, other: Sum) -> None:
-        for name, value in other.__dict__.items():
-            self.__dict__[name] += value
+        self.requests += other.requests
+        self.input += other.input
+        self.output += other.output
+        self.cost += other.cost
+        self.unpriced += other.unpriced
+        self.unreported += other.unreported
 
     def plain(self) -> dict[str, Any]:
         return {**self.__dict__, "cost": float(self.cost)}
@@ -108,7 +112,11 @@ class Totals:
         ]
 
     def _row(self, what: What, name: str) -> Row:
-        return self.rows[what].setdefault(name, Row())
+        rows = self.rows[what]
+        row = rows.get(name)
+        if row is None:
+            row = rows[name] = Row()
+        return row
 
     def add(self, other: Totals) -> None:
         """Add another trace's totals; its single calls are not kept."""

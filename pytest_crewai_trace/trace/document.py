@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
@@ -18,6 +19,7 @@ from pytest_crewai_trace.trace.span import AnySpan, LLMSpan, Origin
 from pytest_crewai_trace.trace.trace import Trace
 
 SCHEMA_VERSION = 1
+_LISTS = frozenset({"schema_version", "messages", "spans"})  # the rest are fields of the trace
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SPANS = TypeAdapter(list[AnySpan])
 _ORIGIN = TypeAdapter(Origin).serializer
@@ -91,8 +93,17 @@ def as_json(document: dict[str, Any], *, indent: int | None = None) -> bytes:
 
 def load(text: str | bytes) -> Trace:
     """The trace that ``dump`` wrote."""
+    return trace_of(parsed(text))
+
+
+def parsed(text: str | bytes, parse_int: Callable[[str], int] | None = None) -> dict[str, Any]:
+    """The document in a text, of a version that is known here. ``parse_int`` is json's.
+
+    Raises:
+        TraceDocumentError: there is none.
+    """
     try:
-        document = json.loads(text, parse_constant=_no_number, parse_float=_float)
+        document = json.loads(text, parse_constant=_no_number, parse_float=_float, parse_int=parse_int)
         if _SURROGATE.search(text if isinstance(text, bytes) else text.encode()):
             json.dumps(document, ensure_ascii=False).encode()  # alone, they could not be written again
     except (ValueError, RecursionError) as error:
@@ -105,14 +116,23 @@ def load(text: str | bytes) -> Trace:
             f"a trace of schema version {cut(str(version), 20)};"
             f" this version of pytest-crewai-trace reads up to {SCHEMA_VERSION}"
         )
-    del document["schema_version"]
+    return document  # type: ignore[no-any-return]  # it has a version, so it is a dict
+
+
+def trace_of(document: dict[str, Any]) -> Trace:
+    """The trace of a document, which is left as it is.
+
+    Raises:
+        TraceDocumentError: it is of no trace.
+    """
     try:
         pool = _pool(_list(document, "messages"))
-        spans = _list(document, "spans")
-        for written in spans:
-            if "messages" in written:
-                written["messages"] = _pick(pool, written["messages"])
-        return Trace(all_spans=tuple(_SPANS.validate_python(spans)), **document)
+        spans = [
+            {**written, "messages": _pick(pool, written["messages"])} if "messages" in written else written
+            for written in _list(document, "spans")
+        ]
+        rest = {name: value for name, value in document.items() if name not in _LISTS}
+        return Trace(all_spans=tuple(_SPANS.validate_python(spans)), **rest)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -139,7 +159,7 @@ def _float(digits: str) -> float:
 
 def _list(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
     """A list of objects that the document must have."""
-    found = document.pop(name, None)
+    found = document.get(name)
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise ValueError(f"{name!r} should be a list of objects")
     return found

@@ -198,7 +198,19 @@ class Span(Queries, BaseModel):
         from pytest_crewai_trace.trace.order import content
 
         # Outside a trace, as when a test writes one down, nothing is inside.
-        return super()._comparable() if hasattr(self, "_tree") else [(0, content(self))]
+        return super()._comparable() if is_in_a_trace(self) else [(0, content(self))]
+
+
+def is_in_a_trace(span: Span) -> bool:
+    """Whether a span is part of a trace."""
+    try:
+        _TREE(span)  # past pydantic's ``__getattr__``, which takes longer to say no
+    except AttributeError:
+        return False
+    return True
+
+
+_TREE = vars(Span)["_tree"].__get__
 
 
 class CrewSpan(Span):

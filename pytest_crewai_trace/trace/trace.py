@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pytest_crewai_trace.errors import TraceIncompleteError, hide_from_traceback
 from pytest_crewai_trace.trace.query import Queries, SpanList, column
-from pytest_crewai_trace.trace.span import AnySpan, SpanEvent, share_fields_set
+from pytest_crewai_trace.trace.span import AnySpan, SpanEvent, is_in_a_trace, share_fields_set
 from pytest_crewai_trace.trace.tree import Tree
 
 __tracebackhide__ = hide_from_traceback
@@ -63,7 +63,7 @@ class Trace(Queries, BaseModel):
 
     def model_post_init(self, context: Any, /) -> None:
         # A span knows the one trace that it is part of: those of another trace are copied.
-        spans = tuple(span.model_copy() if hasattr(span, "_tree") else span for span in self.all_spans)
+        spans = tuple(span.model_copy() if is_in_a_trace(span) else span for span in self.all_spans)
         for span in spans:
             share_fields_set(span)
         self.__dict__["all_spans"] = spans
