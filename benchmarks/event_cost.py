@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from crewai.events.event_bus import crewai_event_bus
 
@@ -11,6 +11,7 @@ from benchmarks.measure import Case, Cpu, Ratio, Spread, Table, interleave, seco
 from benchmarks.peers import (
     APPENDING,
     COPYING,
+    LEGACY,
     OPENINFERENCE,
     SLIM_SPAN,
     TRACE_SESSION,
@@ -27,6 +28,8 @@ from pytest_crewai_trace.trace.trace import TraceOrigin
 MOST_ADDED = 5.0  # us an event, with the bus; as much for the recorder fed alone
 LEAST_TIMES = {TRACE_SESSION: 60.0, OPENINFERENCE: 40.0}
 OURS, BUILT, WITHOUT = "pytest-crewai-trace", "pytest-crewai-trace, with the trace built", "without"
+_SLOW = {TRACE_SESSION, OPENINFERENCE, LEGACY}
+_MORE = 4  # times the rounds for the others: what they add is a tenth of how far two rounds lie apart
 
 RUNS: Mapping[str, Callable[[], None]] = {
     "crew, native tool calls": lambda: run_crew(native=True),
@@ -93,7 +96,10 @@ def tables(*, rounds: int) -> Iterator[Table]:
     for what, run in RUNS.items():
         recorded = Recorded(run)
         cases = {name: _emitted(recorded, configuration) for name, configuration in configurations().items()}
-        yield table(what, interleave(rounds, cases), len(recorded))
+        slow = {name: case for name, case in cases.items() if name in _SLOW}
+        quick = {name: case for name, case in cases.items() if name not in _SLOW}
+        groups = interleave(_MORE * rounds, quick), interleave(rounds, {WITHOUT: cases[WITHOUT], **slow})
+        yield table(what, groups, len(recorded))
     yield alone(Recorded(RUNS["crew, native tool calls"]), rounds=rounds)
 
 
@@ -106,20 +112,24 @@ def _emitted(recorded: Recorded, configuration: Callable[[ToEmit], Cpu]) -> Case
     return measured
 
 
-def table(what: str, taken: Mapping[str, list[Cpu]], events: int) -> Table:
+def table(what: str, groups: Sequence[Mapping[str, list[Cpu]]], events: int) -> Table:
+    """``groups`` of cases that took turns, each with ``WITHOUT`` among them."""
+    added: dict[str, list[float]] = {}
+    for group in groups:
+        for name, cpus in group.items():
+            if name != WITHOUT:
+                pairs = zip(cpus, group[WITHOUT], strict=True)
+                added[name] = [(cpu.seconds - base.seconds) / events for cpu, base in pairs]
+    taken = {name: cpus for group in reversed(groups) for name, cpus in group.items()}
     floor = taken[WITHOUT]
-    added = {
-        name: [(cpu.seconds - base.seconds) / events for cpu, base in zip(cpus, floor, strict=True)]
-        for name, cpus in taken.items()
-        if name != WITHOUT
-    }
     mine = statistics.median(added[OURS])
     plain = Spread.of([cpu.seconds / events for cpu in floor])
     made = Table(
         f"CPU per event: {what}",
         ("configuration", "adds us an event", "least", "times ours", "garbage collector, us"),
-        note=f"{events} events, {len(floor)} rounds. The bus itself takes {plain.show(1e6)} us an event. The least is"
-        " between the quickest rounds with and without: what is added when nothing else runs on the machine.",
+        note=f"{events} events, {len(floor)} rounds, of the slow ones {len(floor) // _MORE}. The bus itself takes"
+        f" {plain.show(1e6)} us an event. The least is between the quickest rounds with and without: what is added when"
+        " nothing else runs on the machine.",
     )
     for name, values in added.items():
         spread = Spread.of(values)

@@ -23,13 +23,14 @@ from pytest_crewai_trace.trace.usage import prices
 from tests.browser.conftest import QUIET, chromium
 
 MOST_SECONDS, MOST_MEGABYTES, MOST_TO_OPEN = 10.0, 500.0, 2.0
+_ROUNDS = 3
 _WRITE = """
 import sys, time
 from pathlib import Path
 from pytest_crewai_trace.report.html import write
 from pytest_crewai_trace.store.reader import find
 began = time.process_time()
-write(Path(sys.argv[2]), find([Path(sys.argv[1])]))
+write(Path(sys.argv[2]), find([Path(sys.argv[1])]), force=True)
 taken = time.process_time() - began
 status = Path("/proc/self/status")
 if status.exists():  # what getrusage says of a child begins with the memory of its parent
@@ -53,7 +54,7 @@ def table(tests: int = 1_000) -> Table:
     found = Table(
         f"A viewer of {tests:,} tests with 100 spans",
         ("", "seconds to write", "MB of memory", "MB of file", "seconds to open", "target", "met"),
-        "CPU seconds to write, wall-clock seconds to open in Chromium, the best of three. One test in ten failed.",
+        "CPU seconds to write, wall-clock seconds to open in Chromium, each the best of three. One test in ten failed.",
     )
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -67,8 +68,8 @@ def table(tests: int = 1_000) -> Table:
                 Attempt(test_id=f"test_a.py::test_it[{number}]", outcome=outcome, run=RUN, **facts), trace
             )
             assert kept.path is not None, kept.problem
-        said = _python("-c", _WRITE, str(store.folder), str(ours))
-        seconds, memory = map(float, said.split())
+        said = [_python("-c", _WRITE, str(store.folder), str(ours)).split() for _ in range(_ROUNDS)]
+        seconds, memory = min(float(one[0]) for one in said), float(said[-1][1])
         opened = _seconds_to_open(ours, "#tests .row")
         met = [verdict(seconds, MOST_SECONDS), verdict(memory, MOST_MEGABYTES)]
         met += [verdict(opened, MOST_TO_OPEN)] if opened is not None else []
@@ -80,7 +81,8 @@ def table(tests: int = 1_000) -> Table:
         theirs = folder / "report.html"
         lines = "\n".join(_texts(made(0)))
         (folder / "test_a.py").write_text(_TESTS.format(tests=tests, lines=lines), encoding="utf-8")
-        took = [_pytest(folder, *options) for options in ((), (f"--html={theirs}", "--self-contained-html"))]
+        options = ((), (f"--html={theirs}", "--self-contained-html"))
+        took = [min(_pytest(folder, *given) for _ in range(_ROUNDS)) for given in options]
         if theirs.exists():
             opened = _seconds_to_open(theirs, ".results-table-row, #results-table tr")
             found.add(
@@ -139,7 +141,7 @@ def _seconds_to_open(path: Path, row: str) -> float | None:
     best = []
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=executable, args=list(QUIET))
-        for _ in range(3):
+        for _ in range(_ROUNDS):
             page = browser.new_page()
             began = time.perf_counter()
             page.goto(path.as_uri(), wait_until="commit", timeout=120_000)
