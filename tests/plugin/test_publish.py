@@ -215,7 +215,7 @@ def test_a_hook_that_fails_is_reported_as_theirs(crews, amp, body, said):
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_s74_a_failed_upload(crews, amp, strict):
-    """One line, which counts them (S73); the traces stay; the exit code is pytest's, unless strict."""
+    """S74: one line, which counts them (S73); the traces stay; the exit code is pytest's, unless strict."""
     amp.override = refuse(500)
     crews.tests(f"def test_one(): {CALL}")
 

@@ -106,7 +106,7 @@ def test_s45_s50_two_workers_and_none_give_the_same(suite, monkeypatch):
 
 
 def test_s48_a_trace_does_not_travel_between_processes(crews):
-    """What a report carries, and so what xdist sends, does not grow with the trace."""
+    """S48: what a report carries, and so what xdist sends, does not grow with the trace."""
     crews.tests("""
         def test_large():
             text = "x" * 10_000_000

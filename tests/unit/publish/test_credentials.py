@@ -119,6 +119,7 @@ def test_settings_in_a_folder_for_everybody_are_not_read(home, monkeypatch, tmp_
     ],
 )
 def test_s71_no_credential_is_one_line_with_the_remedy(home, environ, more):
+    """S71: the reason that a run gives for not publishing."""
     found = find_access(environ)
     login = " or run `crewai login`" if find_spec("crewai_core") is not None else ""
     assert found == NoAccess(f"there is no credential for CrewAI AMP: set CREWAI_USER_PAT{login}{more}")

@@ -125,6 +125,7 @@ def test_the_test_itself(tmp_path):
     ],
 )
 def test_s72_the_repository_without_credentials(remote, shown):
+    """S72: an address may hold a token."""
     assert without_credentials(remote) == shown
 
 

@@ -84,6 +84,7 @@ def test_s43_a_broken_record_is_none(item, tmp_path, text):
 
 
 def test_s41_one_at_a_time(item):
+    """S41: who comes second is told who is at it."""
     folder = item.path.parent
 
     with outbox.locked(folder, time.monotonic()) as first:

@@ -84,6 +84,7 @@ def test_s25_more_than_200_spans_go_in_several_requests(deliver):
 
 
 def test_s42_a_delivery_goes_on_where_an_earlier_one_ended(deliver):
+    """S42: what has arrived is not sent again."""
     with Amp() as amp:
         amp.override = at(COLLECTOR, None, json_reply({}, 503))
         (first,) = deliver(amp.url, envelope(spans=450)).results
