@@ -115,11 +115,13 @@ def _emitted(recorded: Recorded, configuration: Callable[[ToEmit], Cpu]) -> Case
 def table(what: str, groups: Sequence[Mapping[str, list[Cpu]]], events: int) -> Table:
     """``groups`` of cases that took turns, each with ``WITHOUT`` among them."""
     added: dict[str, list[float]] = {}
+    least: dict[str, float] = {}
     for group in groups:
         for name, cpus in group.items():
             if name != WITHOUT:
                 pairs = zip(cpus, group[WITHOUT], strict=True)
                 added[name] = [(cpu.seconds - base.seconds) / events for cpu, base in pairs]
+                least[name] = (min(seconds(cpus)) - min(seconds(group[WITHOUT]))) / events
     taken = {name: cpus for group in reversed(groups) for name, cpus in group.items()}
     floor = taken[WITHOUT]
     mine = statistics.median(added[OURS])
@@ -134,12 +136,11 @@ def table(what: str, groups: Sequence[Mapping[str, list[Cpu]]], events: int) -> 
     for name, values in added.items():
         spread = Spread.of(values)
         collecting = statistics.median(cpu.collecting / events for cpu in taken[name])
-        least = (min(seconds(taken[name])) - min(seconds(floor))) / events
         digits = 2 if spread.median < 1e-5 else 1
         made.add(
             name,
             spread.show(1e6, digits),
-            f"{least * 1e6:.1f}",
+            f"{least[name] * 1e6:.1f}",
             f"{spread.median / mine:.2f}",
             f"{collecting * 1e6:.2f}",
         )

@@ -137,7 +137,7 @@ def _snapshots(times: int) -> Iterator[Table]:
 def _cassettes(times: int) -> Iterator[Table]:
     from benchmarks import cassettes
 
-    yield from cassettes.tables(rounds=20 * times)
+    yield from cassettes.tables(rounds=16 * times)
 
 
 def _store(times: int) -> Iterator[Table]:

@@ -151,7 +151,8 @@ def _sum(keys: bytes, written: bytes) -> int:
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 _CALL, _REQUEST, _REPLY = b"\n- key: ", b"\n  request:\n", b"\n  reply:\n"
-_KEY = re.compile(rb"\n- key: (([0-9a-f]{16})-([0-9a-f]{16})?)-([0-9a-f]{8})\n")
+# Without keys: a call that was edited before others were added to its file.
+_KEY = re.compile(rb"\n- key: (([0-9a-f]{16})?-([0-9a-f]{16})?)-([0-9a-f]{8})\n")
 
 
 @dataclass(frozen=True)
@@ -195,12 +196,12 @@ def _loaded(content: bytes) -> Loaded | None:
         written = content[mark.end() : begin + 1 if begin >= 0 else len(content)]
         if _sum(mark[1], written) != int(mark[4], 16):
             return None
-        who = written[: 0 if written.startswith(_REQUEST[1:]) else written.index(_REQUEST) + 1]
+        who = written[: 0 if written.startswith(_REQUEST[1:]) else written.find(_REQUEST) + 1]
         if who not in whose:  # the same few
             whose[who] = _item(who)
         agent, task = whose[who].get("agent"), whose[who].get("task")
-        sent = (mark[3] or b"").decode()
-        calls.append(Call(mark[2].decode(), agent, task, None, None, sent=sent, written=written))
+        key, sent = ((part or b"").decode() for part in mark.group(2, 3))
+        calls.append(Call(key, agent, task, None, None, sent=sent, written=written))
     return Loaded(_test_of(read(files.decoded(head))), _numbered(calls))
 
 

@@ -118,23 +118,24 @@ class Tape:
         asked.__dict__[_CLAIM] = None
         if seen is None:
             return False
-        who = self._who()
+        call, who = None, self._who()
         with self._lock:
             self._asked[who] += 1
             self._order += 1
             number, order = self._asked[who], self._order
             if self.play is not None:
-                asked.__dict__[_CLAIM] = self.play.take_sent(seen.method, seen.uri, _bytes(seen.body))
-        if asked.__dict__[_CLAIM] is not None:
-            return True
-        request = Request(seen.method.upper(), seen.uri, _asked(seen))
-        asked.__dict__[_ORDER] = (order, seen, request, who)
-        if self.play is not None:
-            with self._lock:
-                asked.__dict__[_CLAIM] = self.play.take(request, who)
-        if asked.__dict__[_CLAIM] is None and not self.record:
-            return self._refuse(asked, request, who, number)
-        return asked.__dict__[_CLAIM] is not None
+                call = self.play.take_sent(seen.method, seen.uri, _bytes(seen.body))
+        if call is None:
+            request = Request(seen.method.upper(), seen.uri, _asked(seen))
+            if self.play is not None:
+                with self._lock:
+                    call = self.play.take(request, who)
+            if call is None and not self.record:
+                return self._refuse(asked, request, who, number)
+            if call is None:
+                asked.__dict__[_ORDER] = (order, seen, request, who)
+        asked.__dict__[_CLAIM] = call
+        return call is not None
 
     def _refuse(self, asked: Any, request: Request, who: Who, number: int) -> bool:
         with self._lock:
@@ -166,10 +167,10 @@ class Tape:
 
     def take(self, asked: Any, answered: Mapping[str, Any]) -> None:
         """Record a reply that came from the network."""
-        if _ORDER not in asked.__dict__:
-            if _CLAIM in asked.__dict__:
-                return  # not ours
+        if _CLAIM not in asked.__dict__:  # aiohttp has followed a redirect
             self.has_reply(asked)
+        if _ORDER not in asked.__dict__:
+            return  # not ours, or in the cassette
         order, seen, request, who = asked.__dict__[_ORDER]
         if self._back is not None:
             answered = self._back(dict(answered))

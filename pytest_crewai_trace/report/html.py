@@ -222,9 +222,12 @@ def _when(stored: Stored) -> tuple[str, int]:
 
 def _packed(content: dict[str, Any]) -> str:
     try:
-        text = to_json(content, inf_nan_mode="null")  # a number in the first line of a file that somebody has written
+        text = to_json(content, inf_nan_mode="null")
     except PydanticSerializationError:  # a lone surrogate, or deeper than it goes
-        text = json.dumps(_finite(content), separators=(",", ":")).encode()
+        try:
+            text = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+        except ValueError:  # a number in the first line of a file that somebody else has written
+            text = json.dumps(_finite(content), separators=(",", ":")).encode()
     return base64.b64encode(gzip.compress(text, 6, mtime=0)).decode()
 
 

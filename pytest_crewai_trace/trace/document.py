@@ -19,7 +19,7 @@ from pytest_crewai_trace.trace.span import AnySpan, LLMSpan, Origin
 from pytest_crewai_trace.trace.trace import Trace
 
 SCHEMA_VERSION = 1
-_LISTS = frozenset({"schema_version", "messages", "spans"})  # the rest are fields of the trace
+_NOT_FIELDS = frozenset({"schema_version", "messages", "spans"})
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SPANS = TypeAdapter(list[AnySpan])
 _ORIGIN = TypeAdapter(Origin).serializer
@@ -131,7 +131,7 @@ def trace_of(document: dict[str, Any]) -> Trace:
             {**written, "messages": _pick(pool, written["messages"])} if "messages" in written else written
             for written in _list(document, "spans")
         ]
-        rest = {name: value for name, value in document.items() if name not in _LISTS}
+        rest = {name: value for name, value in document.items() if name not in _NOT_FIELDS}
         return Trace(all_spans=tuple(_SPANS.validate_python(spans)), **rest)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

@@ -25,9 +25,8 @@ MARK = "[redacted"  # begins every placeholder
 FAILED = f"{MARK}: a redactor failed]"
 TOO_DEEP = f"{MARK}: too deep to look through]"
 _MOST_LEVELS = 100
-_SCALARS = frozenset(
-    {int, float, bool, type(None)}
-)  # most that are no text; to ask whether they are mappings takes long
+# To ask whether one of them is a mapping takes long.
+_SCALARS = frozenset({int, float, bool, type(None)})
 _MOST_UNPACKED = 20_000_000  # bytes of what one packed text holds
 _SHORTEST_VALUE = 8  # of a known secret: a shorter one would take words out of everything
 

@@ -98,6 +98,16 @@ def test_an_edited_request_is_found_by_what_it_says_now(path):
     assert edited.key in ("", key_of(edited.request))
 
 
+def test_what_is_added_to_an_edited_one_keeps_its_keys(path):
+    save(path, [call(1)], "t", "x")
+    path.write_text(path.read_text("utf-8").replace("two 1", "two three"), "utf-8")
+    (edited,), added = load(path).calls, call(2)
+
+    save(path, [edited, added], "t", "x")
+
+    assert [(one.key, one.sent) for one in load(path).calls] == [("", ""), (added.key, added.sent)]
+
+
 def test_writing_fails_whole(path, monkeypatch):
     save(path, [call(1)], "t", "x")
     before = path.read_bytes()
