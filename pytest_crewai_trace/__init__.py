@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from pytest_crewai_trace.replay.fault import Faults
     from pytest_crewai_trace.replay.reply import Request
     from pytest_crewai_trace.replay.script import Script
-    from pytest_crewai_trace.trace.span import Error, Span, SpanEvent, ToolCall
+    from pytest_crewai_trace.trace.span import Span
     from pytest_crewai_trace.trace.trace import Trace
     from pytest_crewai_trace.trace.usage import Usage
+    from pytest_crewai_trace.trace.values import Error, SpanEvent, ToolCall
 
 __all__ = [
     "Cassette",
@@ -57,7 +58,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("Error", "Span", "SpanEvent", "ToolCall"), "trace.span"),
+    "Span": "trace.span",
+    **dict.fromkeys(("Error", "SpanEvent", "ToolCall"), "trace.values"),
     **dict.fromkeys(("Expectation", "expect"), "expectations.fluent"),
     "Cassette": "replay.deck",
     "Mismatch": "expectations.message",

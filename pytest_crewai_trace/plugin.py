@@ -133,7 +133,7 @@ def _watch_budgets(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    if "pytest_crewai_trace.trace.span" not in sys.modules:  # then neither side is ours
+    if "pytest_crewai_trace.trace.values" not in sys.modules:  # then neither side is ours
         return None
     from pytest_crewai_trace.expectations.compare import explain
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from pytest_crewai_trace.capture.draft import Draft
 from pytest_crewai_trace.capture.fields import arguments_of, tool_name
 from pytest_crewai_trace.capture.mapping import RULES
-from pytest_crewai_trace.capture.recorder import BACKGROUND, Row
-from pytest_crewai_trace.trace.span import SpanEvent
+from pytest_crewai_trace.capture.recorder import BACKGROUND
+from pytest_crewai_trace.capture.row import Row
+from pytest_crewai_trace.trace.values import SpanEvent
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.capture.recorder import Recorder

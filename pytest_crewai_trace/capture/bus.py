@@ -16,11 +16,14 @@ from functools import wraps
 from itertools import count
 from time import perf_counter_ns
 from types import FunctionType, MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_crewai_trace.capture.mapping import Rule, rule_of
-from pytest_crewai_trace.capture.recorder import BACKGROUND, Recorder, Row
+from pytest_crewai_trace.capture.recorder import BACKGROUND, Recorder
 from pytest_crewai_trace.imports import when_imported
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.capture.row import Row
 
 BUS_MODULE = "crewai.events.event_bus"
 _CONTEXT_MODULE = "crewai.events.event_context"

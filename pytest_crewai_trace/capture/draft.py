@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_crewai_trace.capture.recorder import Row
-    from pytest_crewai_trace.trace.span import SpanEvent
+    from pytest_crewai_trace.capture.row import Row
+    from pytest_crewai_trace.trace.values import SpanEvent
 
 
 class Draft:

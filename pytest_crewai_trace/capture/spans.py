@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from pytest_crewai_trace.capture.build import Builder
 from pytest_crewai_trace.capture.readers import requested_calls
-from pytest_crewai_trace.trace.span import SPAN_CLASSES, Error, Origin, Span, SpanEvent, ToolCall
+from pytest_crewai_trace.trace.span import SPAN_CLASSES, Span
 from pytest_crewai_trace.trace.trace import EventCounts, Trace, TraceOrigin
+from pytest_crewai_trace.trace.values import Error, Origin, SpanEvent, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

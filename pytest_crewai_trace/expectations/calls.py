@@ -23,10 +23,11 @@ from pytest_crewai_trace.expectations.values import (
     under,
 )
 from pytest_crewai_trace.trace.render import cut, printable
-from pytest_crewai_trace.trace.span import ToolCall, ToolSpan
+from pytest_crewai_trace.trace.values import ToolCall
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.query import SpanList
+    from pytest_crewai_trace.trace.span import ToolSpan
 
 __tracebackhide__ = hide
 

@@ -9,7 +9,7 @@ from pytest_crewai_trace.expectations.scope import near
 from pytest_crewai_trace.expectations.shown import arguments, clean
 from pytest_crewai_trace.expectations.values import NOTHING, Difference, both, describe, differences
 from pytest_crewai_trace.trace.render import cut, printable
-from pytest_crewai_trace.trace.span import ToolCall
+from pytest_crewai_trace.trace.values import ToolCall
 
 _MOST_CALLS = 12
 _REST = ("result", "error", "agent", "task", "cached")

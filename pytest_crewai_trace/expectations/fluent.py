@@ -16,8 +16,11 @@ from pytest_crewai_trace.expectations.scope import Scope
 from pytest_crewai_trace.expectations.shown import short
 from pytest_crewai_trace.expectations.together import Collected, report
 from pytest_crewai_trace.trace.query import SpanList
-from pytest_crewai_trace.trace.span import Span, ToolCall
+from pytest_crewai_trace.trace.span import Span
 from pytest_crewai_trace.trace.trace import Trace
+
+if TYPE_CHECKING:
+    from pytest_crewai_trace.trace.values import ToolCall
 
 __tracebackhide__ = hide
 

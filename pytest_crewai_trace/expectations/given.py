@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, get_origin
 from pytest_crewai_trace.expectations.message import hide
 from pytest_crewai_trace.expectations.shown import short
 from pytest_crewai_trace.expectations.values import describe, is_predicate, matches
-from pytest_crewai_trace.trace.span import Error
+from pytest_crewai_trace.trace.values import Error
 
 __tracebackhide__ = hide
 

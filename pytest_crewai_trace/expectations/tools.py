@@ -16,7 +16,7 @@ from pytest_crewai_trace.expectations.shown import short
 from pytest_crewai_trace.expectations.values import Difference, describe, differences, fits, matches, under
 from pytest_crewai_trace.expectations.values import listed as listed_differences
 from pytest_crewai_trace.trace.render import printable
-from pytest_crewai_trace.trace.span import ToolCall
+from pytest_crewai_trace.trace.values import ToolCall
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.trace.span import ToolSpan

@@ -23,7 +23,7 @@ from pytest_crewai_trace.replay.script import answerable
 from pytest_crewai_trace.replay.tool_arguments import misfit
 
 if TYPE_CHECKING:
-    from pytest_crewai_trace.trace.span import ToolCall
+    from pytest_crewai_trace.trace.values import ToolCall
 
 _COMPLETED_TAKES = frozenset(inspect.signature(BaseLLM._emit_call_completed_event).parameters)
 _CHARACTERS_PER_TOKEN = 4  # crewAI's own estimate

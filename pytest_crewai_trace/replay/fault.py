@@ -272,7 +272,7 @@ def _as_reply(fault: Fault, request: Request) -> Reply:
     content = fault.made["content"]
     calls: tuple[Any, ...] = ()
     if content == _BROKEN_JSON and request.tools:
-        from pytest_crewai_trace.trace.span import ToolCall
+        from pytest_crewai_trace.trace.values import ToolCall
 
         calls = (ToolCall(request.tools[0]),)
     return Reply(content, tool_calls=calls, fault=fault.attributes)

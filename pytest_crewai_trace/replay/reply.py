@@ -11,7 +11,7 @@ from pytest_crewai_trace.trace.render import one_line
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from pytest_crewai_trace.trace.span import ToolCall
+    from pytest_crewai_trace.trace.values import ToolCall
 
 MOST_SHOWN = 80  # characters of a request or a reply
 

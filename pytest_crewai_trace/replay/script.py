@@ -22,7 +22,7 @@ from pytest_crewai_trace.replay.reply import (
     folded,
 )
 from pytest_crewai_trace.trace.render import one_line
-from pytest_crewai_trace.trace.span import ToolCall
+from pytest_crewai_trace.trace.values import ToolCall
 
 if TYPE_CHECKING:
     from typing_extensions import Self

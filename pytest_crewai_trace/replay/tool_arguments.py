@@ -12,7 +12,7 @@ from pytest_crewai_trace.errors import did_you_mean, problems_of
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.replay.answer import Call
-    from pytest_crewai_trace.trace.span import ToolCall
+    from pytest_crewai_trace.trace.values import ToolCall
 
 
 def misfit(wanted: ToolCall, call: Call) -> str | None:

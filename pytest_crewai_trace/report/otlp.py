@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_crewai_trace.store.attempt import Attempt
-    from pytest_crewai_trace.trace.span import AnySpan, LLMSpan, ToolCall
+    from pytest_crewai_trace.trace.span import AnySpan, LLMSpan
     from pytest_crewai_trace.trace.trace import Trace
+    from pytest_crewai_trace.trace.values import ToolCall
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _INTERNAL, _CLIENT = 1, 3

@@ -15,8 +15,9 @@ from pydantic_core import PydanticSerializationError, to_json
 from pytest_crewai_trace.errors import TraceDocumentError
 from pytest_crewai_trace.trace.messages import Messages
 from pytest_crewai_trace.trace.render import cut, printable
-from pytest_crewai_trace.trace.span import AnySpan, LLMSpan, Origin
+from pytest_crewai_trace.trace.span import AnySpan, LLMSpan
 from pytest_crewai_trace.trace.trace import Trace
+from pytest_crewai_trace.trace.values import Origin
 
 SCHEMA_VERSION = 1
 _NOT_FIELDS = frozenset({"schema_version", "messages", "spans"})

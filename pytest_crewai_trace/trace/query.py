@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         AnySpan,
         ConversationSpan,
         CrewSpan,
-        Error,
         EvaluationSpan,
         FlowSpan,
         GuardrailSpan,
@@ -33,10 +32,10 @@ if TYPE_CHECKING:
         ReasoningSpan,
         SkillSpan,
         TaskSpan,
-        ToolCall,
         ToolSpan,
     )
     from pytest_crewai_trace.trace.tree import Tree
+    from pytest_crewai_trace.trace.values import Error, ToolCall
 
 S = TypeVar("S", bound="AnySpan")
 T = TypeVar("T")

@@ -12,8 +12,9 @@ from pytest_crewai_trace.trace.semconv import FAULT_INJECTED
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from pytest_crewai_trace.trace.span import AnySpan, ToolCall
+    from pytest_crewai_trace.trace.span import AnySpan
     from pytest_crewai_trace.trace.tree import Tree
+    from pytest_crewai_trace.trace.values import ToolCall
 
 # Deeper than this the depth is written as a number, so that a chain of 100,000 spans stays linear to render.
 _MOST_INDENT = 30

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pytest_crewai_trace.errors import TraceIncompleteError, hide_from_traceback
 from pytest_crewai_trace.trace.query import Queries, SpanList, column
-from pytest_crewai_trace.trace.span import AnySpan, SpanEvent, is_in_a_trace, share_fields_set
+from pytest_crewai_trace.trace.span import AnySpan, is_in_a_trace
 from pytest_crewai_trace.trace.tree import Tree
+from pytest_crewai_trace.trace.values import SpanEvent, share_fields_set
 
 __tracebackhide__ = hide_from_traceback
 

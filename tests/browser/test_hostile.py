@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_crewai_trace.trace.span import Error, SpanEvent
+from pytest_crewai_trace.trace.values import Error, SpanEvent
 from tests.support.spans import span, trace
 from tests.support.viewer import OPEN_ALL, call
 

@@ -12,8 +12,9 @@ from pytest_crewai_trace.publish.outbox import Record
 from pytest_crewai_trace.report.junit import properties
 from pytest_crewai_trace.report.terminal import count
 from pytest_crewai_trace.store.attempt import Attempt
-from pytest_crewai_trace.trace.span import SPAN_CLASSES, Error, Origin, Span, SpanEvent, ToolCall
+from pytest_crewai_trace.trace.span import SPAN_CLASSES, Span
 from pytest_crewai_trace.trace.trace import EventCounts, Trace, TraceOrigin
+from pytest_crewai_trace.trace.values import Error, Origin, SpanEvent, ToolCall
 from tests.support.stored import crew_trace
 
 PAGE = (Path(__file__).parents[2] / "docs" / "what-is-written.md").read_text("utf-8")

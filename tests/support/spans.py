@@ -8,8 +8,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from pytest_crewai_trace.trace.semconv import Kind
-from pytest_crewai_trace.trace.span import SPAN_CLASSES, Error, Origin
+from pytest_crewai_trace.trace.span import SPAN_CLASSES
 from pytest_crewai_trace.trace.trace import Trace
+from pytest_crewai_trace.trace.values import Error, Origin
 
 NEEDED: dict[str, dict[str, Any]] = {
     "memory": {"operation": "query"},

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from pytest_crewai_trace.trace.messages import Messages
 from pytest_crewai_trace.trace.semconv import KINDS
-from pytest_crewai_trace.trace.span import SPAN_CLASSES, Error, Origin, SpanEvent, ToolCall
+from pytest_crewai_trace.trace.span import SPAN_CLASSES
 from pytest_crewai_trace.trace.trace import EventCounts, Trace, TraceOrigin
+from pytest_crewai_trace.trace.values import Error, Origin, SpanEvent, ToolCall
 from tests.support.spans import Sketch, span, trace_of
 
 text = st.text(st.characters(codec="utf-8"), max_size=8)  # all of Unicode but lone surrogates

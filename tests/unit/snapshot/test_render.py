@@ -15,8 +15,8 @@ from pytest_crewai_trace.snapshot.normalise import Normaliser
 from pytest_crewai_trace.snapshot.options import ATTRIBUTES, LEVELS, Options, Rule
 from pytest_crewai_trace.snapshot.render import tree_text
 from pytest_crewai_trace.trace.redact import Redactor
-from pytest_crewai_trace.trace.span import ToolCall
 from pytest_crewai_trace.trace.trace import Trace
+from pytest_crewai_trace.trace.values import ToolCall
 from tests.support.spans import span, together, trace
 from tests.unit.strategies import interleavings, shifted, sketches, trace_of, traces
 

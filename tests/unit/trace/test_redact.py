@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_crewai_trace.trace.redact import _SHAPES, FAILED, TOO_DEEP, Redactor, known_secrets
+from pytest_crewai_trace.trace.redact import FAILED, TOO_DEEP, Redactor, known_secrets
 from pytest_crewai_trace.trace.secret_names import Strength, strength_of
+from pytest_crewai_trace.trace.secret_shapes import SHAPES as KNOWN
 
 # What must be gone -> a text that holds it. In two pieces, so that no scanner takes them for real.
 CANARIES = {
@@ -132,7 +133,7 @@ def test_s63_s64_each_secret_goes_whatever_it_is_packed_in(canary, text, pack):
     assert redactor.text(clean) == clean
 
 
-@pytest.mark.parametrize(("label", "begin"), sorted({(label, begin.lstrip("|")) for label, begin, _ in _SHAPES}))
+@pytest.mark.parametrize(("label", "begin"), sorted({(label, begin.lstrip("|")) for label, begin, _ in KNOWN}))
 @pytest.mark.parametrize("around", ["see {}", "{}, it says", "say '{}'!", "a/{}?b"])
 def test_s63_a_key_is_known_by_its_shape_alone(label, begin, around):
     assert redactor.text(around.format(begin + SHAPES[begin])) == around.format(f"[redacted {label}]")

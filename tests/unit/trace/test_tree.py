@@ -10,8 +10,9 @@ from pytest_crewai_trace import Trace
 from pytest_crewai_trace.trace import order, render
 from pytest_crewai_trace.trace.document import dump, load
 from pytest_crewai_trace.trace.render import excerpt, failing
-from pytest_crewai_trace.trace.span import Origin, TaskSpan, ToolSpan
+from pytest_crewai_trace.trace.span import TaskSpan, ToolSpan
 from pytest_crewai_trace.trace.tree import Tree
+from pytest_crewai_trace.trace.values import Origin
 
 SHAPES = {
     "chain": lambda number: number - 1,
