@@ -114,7 +114,7 @@ def table(title: str, cases_of: Callable[[int], dict[str, Callable[[], Any]]], s
     taken: dict[str, list[float]] = {}
     at_10k: dict[str, list[Cpu]] = {}
     for size in sizes:
-        rounds = {1_000: 9, 10_000: 5, 100_000: 1}[size]
+        rounds = {1_000: 20, 10_000: 10, 100_000: 1}[size]
         measured = interleave(rounds, {n: timed(case) for n, case in cases_of(size).items()})
         at_10k = measured if size == 10_000 else at_10k
         for name, cpus in measured.items():
