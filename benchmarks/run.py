@@ -106,8 +106,8 @@ def _startup(times: int) -> Iterator[Table]:
     from benchmarks import startup
 
     yield startup.imports(rounds=8 * times)
-    yield startup.collecting(rounds=10 * times)
-    yield startup.tests(rounds=10 * times)
+    yield startup.collecting(rounds=16 * times)
+    yield startup.tests(rounds=12 * times)
 
 
 def _growth(times: int) -> Iterator[Table]:

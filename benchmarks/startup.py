@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measure import Ratio, Spread, Table
+from benchmarks.measure import Ratio, Spread, Table, quickest
 from benchmarks.others import ROOT, peers_python
 
 TESTS = 200
@@ -138,9 +138,9 @@ def collecting(*, rounds: int) -> Table:
         "pytest --collect-only of an empty test",
         ("with", "adds, ms", "of all rounds"),
         note=f"CPU of the whole process, {rounds} rounds, each with and without in turn. What it adds is between the"
-        " quickest rounds, as if nothing else ran on the machine; beside it the median of all.",
+        " quickest quarters of the rounds; beside it the median of all.",
     )
-    added = {what: min(of[True]) - min(of[False]) for what, of in taken.items()}
+    added = {what: quickest(of[True]) - quickest(of[False]) for what, of in taken.items()}
     for what, of in taken.items():
         pairs = zip(of[True], of[False], strict=True)
         made.add(what, f"{added[what] * 1e3:.1f}", Spread.of([one - other for one, other in pairs]).show(1e3))
@@ -169,7 +169,7 @@ def tests(*, rounds: int) -> Table:
         ("what", "ms"),
         note=f"pytest on {TESTS} empty tests and on one, with and without --crewai-trace, {rounds} rounds, CPU of the"
         " whole process. The cost of a test is what is left after that of switching tracing on; between the quickest"
-        " rounds, as if nothing else ran on the machine.",
+        " quarters of the rounds.",
     )
     arguments = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pytest_crewai_trace.plugin")
     taken: dict[tuple[int, bool], list[float]] = {}
@@ -187,7 +187,7 @@ def tests(*, rounds: int) -> Table:
                     if number:
                         taken.setdefault((count, traced), []).append(cpu_of_children() - before)
 
-    least = {which: min(of) * 1e3 for which, of in taken.items()}
+    least = {which: quickest(of) * 1e3 for which, of in taken.items()}
     untraced = (least[TESTS, False] - least[1, False]) / (TESTS - 1)
     per_test = (least[TESTS, True] - least[1, True]) / (TESTS - 1) - untraced
     made.add("an empty test, untraced", f"{untraced:.3f}")
