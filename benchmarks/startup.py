@@ -51,6 +51,7 @@ def python(*arguments: str, folder: Path, executable: str | Path = sys.executabl
     path = os.pathsep.join([str(ROOT), str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
     environment.pop("CREWAI_TRACING_ENABLED", None)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # pytest would rewrite the asserts of each plugin every time
     return subprocess.run(
         [str(executable), *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=True
     )
