@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from crewai.events.event_bus import crewai_event_bus
 
-from benchmarks.measure import Case, Cpu, Ratio, Spread, Table, interleave, seconds, verdict
+from benchmarks.measure import MORE, Case, Cpu, Ratio, Spread, Table, in_two_groups, interleave, seconds, verdict
 from benchmarks.peers import (
     APPENDING,
     COPYING,
@@ -29,7 +29,6 @@ MOST_ADDED = 5.0  # us an event, with the bus; as much for the recorder fed alon
 LEAST_TIMES = {TRACE_SESSION: 60.0, OPENINFERENCE: 40.0}
 OURS, BUILT, WITHOUT = "pytest-crewai-trace", "pytest-crewai-trace, with the trace built", "without"
 _SLOW = {TRACE_SESSION, OPENINFERENCE, LEGACY}
-_MORE = 4  # times the rounds for the others: what they add is a tenth of how far two rounds lie apart
 
 RUNS: Mapping[str, Callable[[], None]] = {
     "crew, native tool calls": lambda: run_crew(native=True),
@@ -98,8 +97,7 @@ def tables(*, rounds: int) -> Iterator[Table]:
         cases = {name: _emitted(recorded, configuration) for name, configuration in configurations().items()}
         slow = {name: case for name, case in cases.items() if name in _SLOW}
         quick = {name: case for name, case in cases.items() if name not in _SLOW}
-        groups = interleave(_MORE * rounds, quick), interleave(rounds, {WITHOUT: cases[WITHOUT], **slow})
-        yield table(what, groups, len(recorded))
+        yield table(what, in_two_groups(rounds, WITHOUT, quick, slow), len(recorded))
     yield alone(Recorded(RUNS["crew, native tool calls"]), rounds=rounds)
 
 
@@ -129,7 +127,7 @@ def table(what: str, groups: Sequence[Mapping[str, list[Cpu]]], events: int) -> 
     made = Table(
         f"CPU per event: {what}",
         ("configuration", "adds us an event", "least", "times ours", "garbage collector, us"),
-        note=f"{events} events, {len(floor)} rounds, of the slow ones {len(floor) // _MORE}. The bus itself takes"
+        note=f"{events} events, {len(floor)} rounds, of the slow ones {len(floor) // MORE}. The bus itself takes"
         f" {plain.show(1e6)} us an event. The least is between the quickest rounds with and without: what is added when"
         " nothing else runs on the machine.",
     )

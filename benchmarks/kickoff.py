@@ -15,25 +15,20 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Case, Cpu, Ratio, Table, interleave, seconds
+from benchmarks.measure import MORE, Case, Cpu, Ratio, Table, in_two_groups, seconds
 from benchmarks.others import ROOT, peers_python
 
 WITHOUT, AGAIN, OURS = "no tracing", "no tracing, once more", "pytest-crewai-trace"
 TOOL_CALLS = 10
-_MORE = 4  # times the rounds for us: what it adds is less than how far two rounds lie apart
 ELSEWHERE = ("deepeval", "opik")
 
 
 def table(*, rounds: int) -> Table:
     from benchmarks.peers import tracers
 
-    quick: dict[str, Callable[[], AbstractContextManager[Any]]] = {
-        WITHOUT: nullcontext,
-        AGAIN: nullcontext,
-        OURS: _ours,
-    }
-    taken = interleave(_MORE * rounds, {name: _kickoff(way) for name, way in quick.items()})
-    beside = interleave(rounds, {WITHOUT: _kickoff(nullcontext), **{n: _kickoff(way) for n, way in tracers().items()}})
+    quick = {WITHOUT: _kickoff(nullcontext), AGAIN: _kickoff(nullcontext), OURS: _kickoff(_ours)}
+    slow = {name: _kickoff(way) for name, way in tracers().items()}
+    taken, beside = in_two_groups(rounds, WITHOUT, quick, slow)
     ratios = {
         name: Ratio.of(seconds(cpus), seconds(group[WITHOUT]))
         for group in (taken, beside)
@@ -42,7 +37,7 @@ def table(*, rounds: int) -> Table:
     made = Table(
         "A whole kickoff",
         ("", "of no tracing", "two halves of the rounds apart"),
-        note=f"CPU, two agents with {TOOL_CALLS} native tool calls each, {_MORE * rounds} rounds, {rounds} of the"
+        note=f"CPU, two agents with {TOOL_CALLS} native tool calls each, {MORE * rounds} rounds, {rounds} of the"
         " peers; the trace built. No tracing beside itself is how much of it is noise.",
     )
     for name, ratio in ratios.items():

@@ -54,6 +54,19 @@ def interleave(rounds: int, cases: Mapping[str, Case]) -> dict[str, list[Cpu]]:
     return taken
 
 
+MORE = 4
+
+
+def in_two_groups(
+    rounds: int, floor: str, quick: Mapping[str, Case], slow: Mapping[str, Case]
+) -> tuple[dict[str, list[Cpu]], dict[str, list[Cpu]]]:
+    """``interleave`` the quick cases and the slow ones, each group with the case ``floor``, which is a quick one.
+
+    The quick ones have ``MORE`` times the rounds: what they add is less than how far two rounds lie apart.
+    """
+    return interleave(MORE * rounds, quick), interleave(rounds, {floor: quick[floor], **slow})
+
+
 @dataclass(frozen=True)
 class Spread:
     """A median and how far the middle half of the rounds lies apart."""

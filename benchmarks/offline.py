@@ -59,17 +59,17 @@ def pytest_unconfigure():
 
 
 def table(*, rounds: int) -> Table:
-    """``rounds`` tests in each of some processes of each way, in turn."""
+    """``rounds`` tests in each of ``_PROCESSES`` processes of each way, in turn."""
     ways = {WITHOUT: ["-p", "no:crewai_trace"], OURS: ["-p", "pytest_crewai_trace.plugin", "--crewai-trace"]}
     if find_spec("openinference.instrumentation.crewai") is not None:
         ways[PEER] = ["-p", "no:crewai_trace"]
     taken: dict[str, list[float]] = {name: [] for name in ways}
-    halves: dict[str, list[float]] = {name: [] for name in ways}
+    by_process: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(_PROCESSES):
         for name, options in ways.items():
             found = _run(options, rounds + _WARM_UP, peer=name == PEER)[_WARM_UP:]
             taken[name] += found
-            halves[name].append(quickest(found))
+            by_process[name].append(quickest(found))
     least = {name: quickest(of) for name, of in taken.items()}
     more = least[OURS] / least[WITHOUT] - 1
     made = Table(
@@ -89,7 +89,7 @@ def table(*, rounds: int) -> Table:
         f"{PEER} {peer:+.1%}" if peer is not None else f"{PEER}: not installed",
         f"at most {MOST_MORE:+.0%}; less than half of the peer's",
         met=more <= MOST_MORE and (peer is None or more <= peer * MOST_OF_PEER),
-        apart=Ratio.of(halves[OURS], halves[WITHOUT]).apart,
+        apart=Ratio.of(by_process[OURS], by_process[WITHOUT]).apart,
     )
     return made
 
